@@ -1,0 +1,64 @@
+"""hublet: runs unmodified WSGI applications with thousands of requests in flight on one thread.
+
+The public names are imported when they are first used. `import hublet` alone loads neither gevent nor a module of the
+standard library that gevent patches, so that the `hublet` command can patch before anything else is imported.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .runtime.errors import (
+        ApplicationLoadError,
+        ClientDisconnected,
+        HubletError,
+        ListenError,
+        RequestBodyError,
+        SettingsError,
+    )
+    from .servers.server import WSGIServer
+    from .servers.settings import Settings
+    from .serving import serve
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ApplicationLoadError",
+    "ClientDisconnected",
+    "HubletError",
+    "ListenError",
+    "RequestBodyError",
+    "Settings",
+    "SettingsError",
+    "WSGIServer",
+    "__version__",
+    "serve",
+]
+
+HOMES = {
+    "ApplicationLoadError": ".runtime.errors",
+    "ClientDisconnected": ".runtime.errors",
+    "HubletError": ".runtime.errors",
+    "ListenError": ".runtime.errors",
+    "RequestBodyError": ".runtime.errors",
+    "Settings": ".servers.settings",
+    "SettingsError": ".runtime.errors",
+    "WSGIServer": ".servers.server",
+    "serve": ".serving",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its home at its first use (PEP 562)."""
+    home = HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(home, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(HOMES))

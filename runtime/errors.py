@@ -1,0 +1,64 @@
+"""The exceptions that hublet raises on purpose. They carry their facts as fields, so that no caller reads the text."""
+
+from __future__ import annotations
+
+
+class HubletError(Exception):
+    """Base of hublet's own exceptions."""
+
+
+class SettingsError(HubletError, ValueError):
+    """A setting has a value that cannot be used.
+
+    `name` is the setting, `value` what was given, `source` where it came from (an option, a variable, a file), `rule`
+    what would have been accepted.
+    """
+
+    def __init__(self, name: str, value: object, rule: str, source: str = "") -> None:
+        self.name = name
+        self.value = value
+        self.rule = rule
+        self.source = source
+        origin = f" (from {source})" if source else ""
+        super().__init__(f"{name} = {value!r}{origin}: {rule}")
+
+
+class ApplicationLoadError(HubletError):
+    """The application named on the command line cannot be had. `target` is the name; the text says what was tried."""
+
+    def __init__(self, target: str, problem: str) -> None:
+        self.target = target
+        super().__init__(f"cannot load the application {target!r}: {problem}")
+
+
+class ListenError(HubletError, OSError):
+    """An address cannot be listened on. `address` is the one asked for."""
+
+    def __init__(self, address: str, problem: str) -> None:
+        self.address = address
+        super().__init__(f"cannot listen on {address}: {problem}")
+
+
+class RequestRejected(HubletError):
+    """A request head breaks a rule of HTTP/1.1 or a limit. `status` is the answer's code, `reason` the rule."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        self.status = status
+        self.reason = reason
+        super().__init__(f"{status}: {reason}")
+
+
+class RequestBodyError(HubletError, OSError):
+    """`wsgi.input` cannot deliver the rest of the request body: it is malformed, late, too large or cut short.
+
+    `status` is what the peer is answered (400, 408 or 413) if the application lets the exception pass.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        self.status = status
+        self.reason = reason
+        super().__init__(f"{status}: {reason}")
+
+
+class ClientDisconnected(HubletError, ConnectionError):
+    """The peer is gone, or has not taken a byte of the response within the write timeout."""

@@ -1,0 +1,68 @@
+"""Every bound that hublet sets on a buffer, a count or a wait, with its default and the reason for it.
+
+Those that a user may change are the defaults of `servers.settings.Settings`; the rest hold for everybody.
+Sizes are bytes, times are seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# Request heads. The figures are those that nginx and Apache users know; a head over them is almost always an attack.
+MAX_REQUEST_LINE: Final = 8 * KIB
+MAX_HEADER_SIZE: Final = 64 * KIB
+MAX_HEADER_FIELDS: Final = 100
+# RFC 9112 section 2.2 asks servers to ignore at least one empty line before a request line; more than a few are noise.
+MAX_LEADING_BLANK: Final = 16
+
+# Request bodies. 0: as large as the peer likes, since the application reads at its own pace and nothing is buffered.
+MAX_BODY: Final = 0
+# Chunk extensions mean nothing to hublet, so a few bytes a chunk are tolerated; without a bound on the sum, one-byte
+# chunks with long extensions would cost much more than their content.
+MAX_CHUNK_EXTENSION: Final = 256
+MAX_CHUNK_EXTENSIONS: Final = 16 * KIB
+MAX_TRAILER_SIZE: Final = 8 * KIB
+# What is read and thrown away of a body that the application left unread, to save the connection; beyond it a new
+# connection is cheaper than the transfer.
+MAX_DRAIN: Final = 64 * KIB
+
+# Waits.
+HEAD_TIMEOUT: Final = 10.0
+BODY_TIMEOUT: Final = 30.0
+WRITE_TIMEOUT: Final = 30.0
+KEEPALIVE_TIMEOUT: Final = 75.0
+# After a final error response the peer may still be sending; closing at once would reset the connection and could
+# destroy the response before it is read (RFC 9112 section 9.6).
+LINGER_TIMEOUT: Final = 2.0
+LINGER_BYTES: Final = 1 * MIB
+GRACE: Final = 30.0
+
+# Connections and requests.
+BACKLOG: Final = 2048
+# Descriptors left to the application (database connections, files) when the descriptor limit bounds the connections.
+DESCRIPTOR_RESERVE: Final = 64
+MAX_IN_FLIGHT: Final = 0
+MAX_QUEUED: Final = 1024
+# How long accepting pauses when the process or the machine has run out of descriptors.
+ACCEPT_PAUSE: Final = 0.1
+# Connections accepted, and pipelined requests served, before the hub gets its turn.
+ACCEPT_BATCH: Final = 64
+PIPELINE_BATCH: Final = 16
+# Body bytes that one greenlet may move without waiting before it lets the hub run.
+FAIRNESS_BYTES: Final = 1 * MIB
+
+# What one `recv` asks for: enough for any head, and for a body to move in few calls.
+RECV_SIZE: Final = 64 * KIB
+# Response head and body are joined in one buffer, for one `send`, up to this size; larger ones go out by `writev`.
+JOIN_SIZE: Final = 16 * KIB
+SENDFILE_SIZE: Final = 2 * MIB
+
+# 16 KiB data-stack chunks kept for the next greenlet (runtime/stackcache.pyx): 16 MiB at the most.
+STACK_CACHE: Final = 1024
+
+# Log lines waiting for a slow disk, in bytes; beyond it lines are dropped and counted.
+LOG_PENDING: Final = 8 * MIB
+LOG_FLUSH_INTERVAL: Final = 0.1

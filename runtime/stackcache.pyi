@@ -1,0 +1,13 @@
+from typing import NamedTuple
+
+class StackCacheStatistics(NamedTuple):
+    installed: bool
+    capacity: int
+    kept: int
+    hits: int
+    misses: int
+
+def is_supported() -> bool: ...
+def install(capacity: int) -> bool: ...
+def uninstall() -> None: ...
+def statistics() -> StackCacheStatistics: ...

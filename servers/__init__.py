@@ -1,0 +1,1 @@
+"""HTTP/1.1, WSGI and the server that users start."""

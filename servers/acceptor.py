@@ -1,0 +1,74 @@
+"""Accepts connections from one listening socket and hands them to an engine.
+
+Accepting pauses when the engine is full, until a connection closes, and when the process or the machine has run out of
+descriptors, until a short time has passed: what waits stays in the kernel's backlog. Nothing here spins.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from ..runtime import limits
+from .http1.connection import Endpoint, Engine
+
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+READ = 1  # gevent's event mask
+
+
+class Acceptor:
+    """The accepting side of one listening socket. `report` is called with a line of text when something goes wrong."""
+
+    def __init__(self, engine: Engine, endpoint: Endpoint, listener: socket.socket, loop: Any, report: Callable[[str], Any]):
+        self._engine = engine
+        self._endpoint = endpoint
+        self._listener = listener
+        self._report = report
+        self._loop = loop
+        self._watcher = loop.io(listener.fileno(), READ)
+        self._pause: Any = None
+        self._exhausted = False
+
+    def start(self) -> None:
+        """Accept from now on, as far as there is room."""
+        self._end_pause()
+        if not self._engine.is_full():
+            self._watcher.start(self._on_connection)
+
+    def stop(self) -> None:
+        """Accept no more; the listening socket stays open."""
+        self._end_pause()
+        self._watcher.stop()
+        self._watcher.close()
+
+    def _on_connection(self) -> None:
+        error = self._engine.accept(self._endpoint, self._listener.fileno())
+        if error == 0:
+            self._exhausted = False
+            if self._engine.is_full():
+                self._watcher.stop()  # the server starts us again when there is room
+        elif error in EXHAUSTED:
+            self._pause_for(limits.ACCEPT_PAUSE)
+            if not self._exhausted:
+                self._exhausted = True
+                self._report(
+                    f"accepting pauses: {os.strerror(error)} with {self._engine.open_connections} connections open; "
+                    "raise the descriptor limit (ulimit -n) or lower max_connections"
+                )
+        else:
+            self._watcher.stop()
+            self._report(f"accepting has ended: {os.strerror(error)} (errno {error}) on the listening socket")
+
+    def _pause_for(self, seconds: float) -> None:
+        self._watcher.stop()
+        self._pause = self._loop.timer(seconds)
+        self._pause.start(self.start)
+
+    def _end_pause(self) -> None:
+        if self._pause is not None:
+            self._pause.stop()
+            self._pause.close()
+            self._pause = None

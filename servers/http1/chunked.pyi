@@ -1,0 +1,3 @@
+class ChunkedDecoder:
+    finished: bool
+    def feed(self, data: bytes, room: int = ...) -> tuple[bytes, int]: ...

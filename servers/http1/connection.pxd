@@ -1,0 +1,65 @@
+from ...runtime.deadlines cimport Link
+from .exchange cimport Exchange, ExchangeContext
+from .head cimport Head, HeadParser, ScanState
+from .request_body cimport RequestBody
+from .transport cimport Transport
+
+
+cdef class Engine(ExchangeContext):
+    cdef Link connections          # every open connection, linked by `link_all`
+    cdef Head head                 # the head being parsed
+    cdef object queue              # connections whose request waits for admission
+    cdef object record             # the access log's record, or None
+    cdef public object on_room     # called when a connection has been closed, while accepting is paused
+    cdef public object on_idle     # called when the last request in flight has ended, while draining
+    cdef readonly int max_connections
+    cdef readonly int max_in_flight
+    cdef readonly int max_queued
+    cdef readonly int open_connections
+    cdef readonly int in_flight
+    cdef readonly unsigned long long accepted
+    cdef readonly unsigned long long requests
+    cdef readonly unsigned long long rejected
+    cdef readonly unsigned long long timed_out
+
+    cdef bint must_queue(self) noexcept
+    cdef int finished_one(self) except -1
+    cdef int closed_one(self) except -1
+
+
+cdef class Endpoint:
+    cdef Engine engine
+    cdef readonly HeadParser parser
+
+
+cdef class Connection(Transport):
+    cdef Engine engine
+    cdef Endpoint endpoint
+    cdef Exchange exchange         # the one that runs or is queued
+    cdef RequestBody unread        # what is being drained
+    cdef object greenlet           # runs the exchange
+    cdef str remote_host
+    cdef str remote_port
+    cdef Link link_all
+    cdef ScanState scan
+    cdef int state
+    cdef bint in_head              # part of a head has arrived
+    cdef bint dispatching          # the hub callback that started the greenlet is still beneath it
+    cdef size_t lingered           # bytes thrown away after the last response
+    cdef double started            # when the request was dispatched, if the engine is timed
+    cdef double started_at         # the same, by the wall clock
+
+    cdef int open(self, Endpoint endpoint, int fd, str host, str port) except -1
+    cdef int close(self) except -1
+    cdef int read_heads(self) except -1
+    cdef int serve_buffered(self) except -1
+    cdef int begin(self, const char* data, size_t size, bint buffered) except -1
+    cdef int admit(self, Head head) except -1
+    cdef int dispatch(self) except -1
+    cdef int end_exchange(self, Exchange exchange) except -1
+    cdef int drain(self) except -1
+    cdef int ready_for_next(self) except -1
+    cdef int refuse(self, int status, str reason, bytes extra) except -1
+    cdef int linger(self) except -1
+    cdef int discard(self) except -1
+    cdef int record(self, dict environ, str status, sent, double at, double first_byte, double total) except -1

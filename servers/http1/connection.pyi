@@ -1,0 +1,40 @@
+from collections.abc import Callable
+from typing import Any
+
+from ..settings import Settings
+from .exchange import ExchangeContext
+from .head import HeadParser
+from .transport import Transport
+
+class Engine(ExchangeContext):
+    on_room: Callable[[], object] | None
+    on_idle: Callable[[], object] | None
+    max_connections: int
+    max_in_flight: int
+    max_queued: int
+    open_connections: int
+    in_flight: int
+    accepted: int
+    requests: int
+    rejected: int
+    timed_out: int
+    def __init__(
+        self,
+        settings: Settings,
+        app: Callable[..., Any],
+        on_error: Callable[[dict[str, Any], BaseException | None, str], object],
+        record: Callable[[dict[str, Any], str, int, float, float, float], object] | None = None,
+        max_connections: int = 0,
+    ) -> None: ...
+    def accept(self, endpoint: Endpoint, listener: int) -> int: ...
+    def is_full(self) -> bool: ...
+    def drain(self) -> None: ...
+    def waiting_requests(self) -> int: ...
+    def abort_all(self) -> None: ...
+
+class Endpoint:
+    engine: Engine
+    parser: HeadParser
+    def __init__(self, engine: Engine, base_environ: dict[str, Any], settings: Settings) -> None: ...
+
+class Connection(Transport): ...

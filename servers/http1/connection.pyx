@@ -1,0 +1,494 @@
+"""A connection: what happens between one readable socket and the next request on it. Hub callbacks, no greenlet.
+
+    READING     waits for a request head, or is in the middle of one
+    QUEUED      has a request that waits for admission
+    RUNNING     a request greenlet runs the exchange; what else arrives stays in the kernel
+    DRAINING    throws away what the application left unread of the request body
+    LINGERING   has sent its last response and waits for the peer to close, so that no reset destroys that response
+    CLOSED
+
+`read_heads` is the fast road: one `recv`, the head parsed from the scratch buffer, the application run by a direct
+switch. When it comes back without having waited, the loop goes on with the next pipelined request; otherwise the rest
+happens at the end of the greenlet, which hands control back to the hub and never starts another request by itself.
+"""
+
+from cpython.object cimport PyObject
+from libc.errno cimport ECONNABORTED, EAGAIN, EINTR, errno
+from libc.string cimport memset
+
+from collections import deque
+from time import perf_counter, time
+
+from gevent import GreenletExit
+
+from ...runtime.deadlines cimport DeadlineQueue, Link, unlink
+from ...runtime.request_greenlet cimport current, start
+from .exchange cimport make_exchange, put_simple_response
+from .head cimport SCAN_INCOMPLETE, SCAN_REJECTED, Head, HeadParser, ScanResult
+from .transport cimport GONE, WOULD_BLOCK, iovec
+
+from ...runtime import limits
+from ...runtime.errors import ClientDisconnected, RequestBodyError
+from .exchange import reason_of
+
+cdef extern from *:
+    """
+    #ifndef _GNU_SOURCE
+    #define _GNU_SOURCE
+    #endif
+    #include <arpa/inet.h>
+    #include <fcntl.h>
+    #include <netinet/in.h>
+    #include <stdio.h>
+    #include <sys/socket.h>
+    #include <unistd.h>
+
+    typedef struct { char host[INET6_ADDRSTRLEN]; char port[8]; } hublet_peer;
+
+    /* Accept one connection, non-blocking and close-on-exec; its descriptor, or -1 with errno. */
+    static int hublet_accept(int listener, hublet_peer *peer) {
+        struct sockaddr_storage address;
+        socklen_t size = sizeof(address);
+        int fd;
+    #ifdef __linux__
+        fd = accept4(listener, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    #else
+        fd = accept(listener, (struct sockaddr *)&address, &size);
+        if (fd >= 0) {
+            int on = 1;
+            fcntl(fd, F_SETFL, O_NONBLOCK);
+            fcntl(fd, F_SETFD, FD_CLOEXEC);
+        #ifdef SO_NOSIGPIPE
+            setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof(on));
+        #endif
+        }
+    #endif
+        peer->host[0] = peer->port[0] = 0;
+        if (fd < 0) return fd;
+        if (address.ss_family == AF_INET) {
+            struct sockaddr_in *v4 = (struct sockaddr_in *)&address;
+            inet_ntop(AF_INET, &v4->sin_addr, peer->host, sizeof(peer->host));
+            snprintf(peer->port, sizeof(peer->port), "%u", (unsigned)ntohs(v4->sin_port));
+        } else if (address.ss_family == AF_INET6) {
+            struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address;
+            inet_ntop(AF_INET6, &v6->sin6_addr, peer->host, sizeof(peer->host));
+            snprintf(peer->port, sizeof(peer->port), "%u", (unsigned)ntohs(v6->sin6_port));
+        }
+        return fd;
+    }
+
+    static void hublet_shutdown_write(int fd) { shutdown(fd, SHUT_WR); }
+
+    /* Make the coming close a reset. */
+    static void hublet_set_reset(int fd) {
+        struct linger at_once = {1, 0};
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    }
+    """
+    ctypedef struct hublet_peer:
+        char host[46]
+        char port[8]
+    int hublet_accept(int listener, hublet_peer* peer) noexcept
+    void hublet_shutdown_write(int fd) noexcept
+    void hublet_set_reset(int fd) noexcept
+
+cdef enum State:
+    READING
+    QUEUED
+    RUNNING
+    DRAINING
+    LINGERING
+    CLOSED
+
+cdef size_t RECV_SIZE = limits.RECV_SIZE
+cdef size_t LINGER_BYTES = limits.LINGER_BYTES
+cdef int PIPELINE_BATCH = limits.PIPELINE_BATCH
+cdef int ACCEPT_BATCH = limits.ACCEPT_BATCH
+
+
+cdef class Engine(ExchangeContext):
+    """Serves the connections of one server: its settings, its application, its counters, and admission."""
+
+    def __cinit__(self, settings, *_args, **_kwargs):
+        self.connections.prev = self.connections.next = &self.connections
+        self.head = Head.__new__(Head)
+        self.queue = deque()
+
+    def __init__(self, settings, app, on_error, record=None, int max_connections=0):
+        self.app = app
+        self.on_error = on_error
+        self.record = record
+        self.timed = record is not None
+        self.server_line = f"Server: {settings.server_header}\r\n".encode() if settings.server_header else b""
+        self.max_body = settings.max_body
+        self.max_connections = max_connections
+        self.max_in_flight = settings.max_in_flight
+        self.max_queued = settings.max_queued
+
+    def accept(self, Endpoint endpoint, int listener):
+        """Accept what waits on `listener`, up to a batch; returns 0, or the errno that ended it early."""
+        cdef hublet_peer peer
+        cdef Connection connection
+        cdef int fd, accepted = 0
+        while accepted < ACCEPT_BATCH and not self.is_full():
+            fd = hublet_accept(listener, &peer)
+            if fd < 0:
+                if errno == EAGAIN:
+                    return 0
+                if errno == EINTR or errno == ECONNABORTED:
+                    continue
+                return errno
+            accepted += 1
+            connection = Connection.__new__(Connection)
+            connection.open(endpoint, fd, peer.host.decode("ascii"), peer.port.decode("ascii"))
+        return 0
+
+    def is_full(self):
+        """Whether the connection limit is reached, so that accepting must pause."""
+        return 0 < self.max_connections <= self.open_connections
+
+    cdef bint must_queue(self) noexcept:
+        return 0 < self.max_in_flight <= self.in_flight
+
+    cdef int finished_one(self) except -1:
+        """A request has ended: admit one that waits, and tell who waits for the last one."""
+        self.in_flight -= 1
+        if self.queue:
+            self.loop.run_callback(self.admit)
+        if self.in_flight == 0 and self.on_idle is not None:
+            self.loop.run_callback(self.on_idle)
+        return 0
+
+    cdef int closed_one(self) except -1:
+        self.open_connections -= 1
+        if self.on_room is not None:
+            self.loop.run_callback(self.on_room)
+        return 0
+
+    def admit(self):
+        """On the hub: start requests that wait, as far as the limit allows."""
+        cdef Connection connection
+        while self.queue and not self.must_queue():
+            connection = self.queue.popleft()
+            if connection.state == QUEUED:
+                connection.dispatch()
+                connection.serve_buffered()
+
+    def drain(self):
+        """Stop keeping connections alive: idle ones are closed now, the others after their response."""
+        self.draining = True
+        for connection in self.every_connection():
+            (<Connection>connection).close_if_idle()
+
+    def waiting_requests(self):
+        """How many requests are running or queued."""
+        return self.in_flight + len(self.queue)
+
+    def abort_all(self):
+        """Kill the request greenlets and close every connection. Must run on the hub."""
+        cdef Connection connection
+        for each in self.every_connection():
+            connection = <Connection>each
+            if connection.greenlet is not None:
+                connection.greenlet.throw(GreenletExit)
+        for each in self.every_connection():
+            (<Connection>each).close()
+        self.sweeper.stop()
+
+    def every_connection(self):
+        """A list of the open connections."""
+        cdef Link* link = self.connections.next
+        found = []
+        while link != &self.connections:
+            found.append(<object>link.owner)
+            link = link.next
+        return found
+
+
+cdef class Endpoint:
+    """One listening address of an engine: the environ that its requests start from."""
+
+    def __init__(self, Engine engine not None, dict base_environ not None, settings):
+        self.engine = engine
+        # Filled in for every request; there from the beginning so that the environ does not have to grow.
+        base = dict(base_environ, REMOTE_ADDR="", REMOTE_PORT="")
+        base["wsgi.input"] = None
+        self.parser = HeadParser(
+            base, settings.max_request_line, settings.max_header_size, settings.max_header_fields
+        )
+
+
+cdef class Connection(Transport):
+    """One accepted connection."""
+
+    def __cinit__(self):
+        self.state = CLOSED
+        self.link_all.prev = self.link_all.next = NULL
+        self.link_all.owner = <PyObject*>self
+
+    def __dealloc__(self):
+        unlink(&self.link_all)
+
+    cdef int open(self, Endpoint endpoint, int fd, str host, str port) except -1:
+        cdef Link* ends = &endpoint.engine.connections
+        self.engine = endpoint.engine
+        self.context = endpoint.engine
+        self.endpoint = endpoint
+        self.fd = fd
+        self.remote_host = host
+        self.remote_port = port
+        self.link_all.prev = ends.prev
+        self.link_all.next = ends
+        ends.prev.next = &self.link_all
+        ends.prev = &self.link_all
+        self.engine.open_connections += 1
+        self.engine.accepted += 1
+        self.state = READING
+        self.start_reading()
+        self.engine.idle_queue.add(&self.link_in)
+        return 0
+
+    cdef int close(self) except -1:
+        if self.state != CLOSED:
+            self.state = CLOSED
+            unlink(&self.link_all)
+            self.release()
+            self.engine.closed_one()
+        return 0
+
+    def close_if_idle(self):
+        """Close the connection unless a request, or part of one, is there."""
+        if self.state == READING and self.buffered() == 0 and not self.dispatching:
+            self.close()
+
+    # Events, on the hub.
+
+    def on_readable(self):
+        if self.state == READING:
+            self.read_heads()
+        elif self.state == LINGERING:
+            self.discard()
+        elif self.state == DRAINING:
+            self.drain()
+        else:
+            Transport.on_readable(self)
+
+    cdef void expired(self, DeadlineQueue queue):
+        self.engine.timed_out += 1
+        if self.state == RUNNING:
+            self.wake_late(queue)
+        elif queue is self.engine.head_queue:
+            self.refuse(408, f"the request head did not arrive within {queue.timeout:g} s", b"")
+        else:
+            self.close()
+
+    # Requests.
+
+    cdef int read_heads(self) except -1:
+        """Receive once, and serve the requests that are then complete."""
+        cdef Engine engine = self.engine
+        cdef Py_ssize_t got
+        if self.buffered() and not self.in_head:
+            return self.serve_buffered()  # complete requests wait: receiving more would only pile them up
+        got = self.receive(engine.scratch, RECV_SIZE)
+        if got <= 0:
+            return 0 if got == WOULD_BLOCK else self.close()
+        if self.buffered():
+            self.keep(engine.scratch, got)
+        elif not self.begin(engine.scratch, got, False):
+            return 0
+        return self.serve_buffered()
+
+    cdef int serve_buffered(self) except -1:
+        """Serve buffered requests up to a batch; other connections have their turn before the rest."""
+        cdef int served = 0
+        while self.state == READING and self.buffered():
+            if served == PIPELINE_BATCH:
+                self.engine.loop.run_callback(self.read_on)
+                break
+            if not self.begin(self.buffer + self.buffer_start, self.buffered(), True):
+                break
+            served += 1
+        return 0
+
+    def read_on(self):
+        """On the hub, when it was left for later: go on with what is buffered."""
+        if self.state == READING:
+            self.serve_buffered()
+
+    cdef int begin(self, const char* data, size_t size, bint buffered) except -1:
+        """Begin the request at `data`, which is the buffer or the scratch buffer; 0 if it cannot begin (yet)."""
+        cdef Engine engine = self.engine
+        cdef HeadParser parser = self.endpoint.parser
+        cdef Head head = engine.head
+        cdef ScanResult result = parser.scan(data, size, &self.scan)
+        if result == SCAN_INCOMPLETE:
+            if not buffered:
+                self.keep(data, size)
+            if not self.in_head:
+                self.in_head = True
+                engine.head_queue.add(&self.link_in)
+            return 0
+        if result == SCAN_REJECTED or not parser.parse_into(data, &self.scan, head):
+            return self.refuse(parser.status, parser.reason, b"")
+        unlink(&self.link_in)
+        self.in_head = False
+        memset(&self.scan, 0, sizeof(self.scan))
+        if buffered:
+            self.use(head.size)
+        else:
+            self.keep(data + head.size, size - head.size)
+        return self.admit(head)
+
+    cdef int admit(self, Head head) except -1:
+        """Run the request whose head has been parsed, or queue or refuse it; 1 if it runs or has run."""
+        cdef Engine engine = self.engine
+        cdef dict environ = head.environ
+        engine.requests += 1
+        environ["REMOTE_ADDR"] = self.remote_host
+        environ["REMOTE_PORT"] = self.remote_port
+        self.exchange = make_exchange(engine, self, head)
+        if 0 < <long long>engine.max_body < head.content_length:
+            return self.refuse(413, f"the request body is larger than {engine.max_body} bytes", b"")
+        if engine.must_queue():
+            if len(engine.queue) >= engine.max_queued:
+                return self.refuse(503, "the server is at its limit of requests in flight", b"Retry-After: 1\r\n")
+            self.state = QUEUED
+            engine.queue.append(self)
+            return 0
+        return self.dispatch()
+
+    cdef int dispatch(self) except -1:
+        """On the hub: run the exchange until it waits or ends."""
+        self.state = RUNNING
+        self.engine.in_flight += 1
+        if self.engine.timed:
+            self.started = perf_counter()
+            self.started_at = time()
+        self.dispatching = True
+        try:
+            start(self.run_exchange)
+        finally:
+            self.dispatching = False
+        return 1
+
+    def run_exchange(self):
+        """The body of the request greenlet; never raises."""
+        cdef Exchange exchange = self.exchange
+        self.greenlet = current()
+        try:
+            exchange.run()
+            self.end_exchange(exchange)
+        except BaseException as error:
+            # Not the application's doing: what it raises has been dealt with inside.
+            self.engine.hub.handle_error(self, type(error), error, error.__traceback__)
+            self.close()
+        self.greenlet = None
+
+    cdef int end_exchange(self, Exchange exchange) except -1:
+        """The response has been sent, as far as that was possible: decide what becomes of the connection."""
+        self.exchange = None
+        if self.engine.record is not None:
+            self.record_exchange(exchange)
+        self.engine.finished_one()
+        if self.state == CLOSED:
+            return 0
+        if self.write_watcher is not None:
+            self.write_watcher.close()
+            self.write_watcher = None
+        if self.gone:
+            return self.close()
+        if self.torn or exchange.reset:
+            hublet_set_reset(self.fd)
+            return self.close()
+        if exchange.close:
+            # Unless all that the peer has sent was received, closing would reset the connection (RFC 9112 9.6).
+            if exchange.body.is_complete() and self.buffered() == 0 and self.reading:
+                return self.close()
+            return self.linger()
+        if exchange.body.is_complete():
+            return self.ready_for_next()
+        self.unread = exchange.body
+        self.state = DRAINING
+        return self.drain()
+
+    cdef int drain(self) except -1:
+        """Throw away what the application left of the request body, as far as it has arrived."""
+        try:
+            if self.unread.skip(self):
+                unlink(&self.link_in)
+                self.unread = None
+                return self.ready_for_next()
+        except RequestBodyError:
+            return self.linger()
+        except ClientDisconnected:
+            return self.close()
+        self.engine.body_queue.add(&self.link_in)
+        return self.start_reading()
+
+    cdef int ready_for_next(self) except -1:
+        """The connection may carry another request."""
+        self.state = READING
+        if self.buffered():
+            if not self.dispatching:
+                self.engine.loop.run_callback(self.read_on)
+        elif self.engine.draining:
+            return self.close()
+        else:
+            self.engine.idle_queue.add(&self.link_in)
+        return self.start_reading()
+
+    # The end.
+
+    cdef int refuse(self, int status, str reason, bytes extra) except -1:
+        """Answer in the application's place, without a greenlet and without waiting, and end the connection; returns 0."""
+        cdef iovec piece
+        cdef Exchange exchange = self.exchange
+        self.exchange = None
+        self.engine.rejected += 1
+        put_simple_response(self.engine, status, reason, not (exchange is not None and exchange.is_head), extra)
+        piece.iov_base = self.engine.out.data
+        piece.iov_len = self.engine.out.size
+        self.transmit(&piece, 1, 0)  # it fits the kernel's buffer, unless the peer has stopped reading long ago
+        if self.engine.record is not None:
+            self.record_refusal(exchange, status)
+        return self.linger()
+
+    cdef int linger(self) except -1:
+        """Send no more; close when the peer does, after a time, or after a number of bytes."""
+        if self.gone:
+            return self.close()
+        self.state = LINGERING
+        self.use(self.buffered())
+        hublet_shutdown_write(self.fd)
+        self.engine.linger_queue.add(&self.link_in)
+        return self.start_reading()
+
+    cdef int discard(self) except -1:
+        cdef Py_ssize_t got = self.receive(self.engine.scratch, RECV_SIZE)
+        if got > 0:
+            self.lingered += got
+        if got == 0 or got == GONE or self.lingered > LINGER_BYTES:
+            return self.close()
+        return 0
+
+    # The access log.
+
+    def record_exchange(self, Exchange exchange):
+        """Have the access log note a request that reached the application."""
+        cdef double now = perf_counter()
+        status = exchange.head.status_text if exchange.head is not None else "-"
+        first_byte = exchange.first_byte or now
+        self.record(exchange.environ, status, exchange.sent, self.started_at, first_byte - self.started, now - self.started)
+
+    def record_refusal(self, Exchange exchange, int status):
+        """Have the access log note a request that was refused before it reached the application."""
+        environ = {"REMOTE_ADDR": self.remote_host} if exchange is None else exchange.environ
+        self.record(environ, f"{status} {reason_of(status)}", 0, time(), 0.0, 0.0)
+
+    cdef int record(self, dict environ, str status, sent, double at, double first_byte, double total) except -1:
+        try:
+            self.engine.record(environ, status, sent, at, first_byte, total)
+        except BaseException as error:
+            self.engine.hub.handle_error(self.engine.record, type(error), error, error.__traceback__)
+        return 0

@@ -1,0 +1,56 @@
+from .head cimport Head
+from .request_body cimport RequestBody
+from .response_head cimport ResponseHead
+from .transport cimport IoContext, Transport, iovec
+
+
+cdef class ExchangeContext(IoContext):
+    cdef object app
+    cdef object on_error          # called as on_error(environ, exception, note)
+    cdef bytes server_line        # "Server: ...\r\n", or empty
+    cdef bint timed               # exchanges note the time of their first byte
+    cdef bint draining            # every response announces the end of its connection
+    cdef unsigned long long max_body
+
+
+cdef class Exchange:
+    cdef ExchangeContext context
+    cdef Transport transport
+    cdef readonly dict environ
+    cdef RequestBody body
+    cdef ResponseHead head        # None until start_response was called
+    cdef long long total          # the body's whole size where it is known before it is sent, or -1
+    cdef unsigned long long sent  # body bytes sent
+    cdef double first_byte        # when the head was sent, if the context is timed
+    cdef int minor
+    cdef int sent_error           # the status of the server's own error response, or 0
+    cdef bint is_head
+    cdef bint keep_alive
+    cdef bint upgrade
+    cdef bint over                # the request has ended: start_response and write are refused
+    cdef bint head_sent
+    cdef bint bodiless            # this response has no body, whatever the application returns
+    cdef bint chunked
+    cdef bint close               # the connection ends with this response
+    cdef bint reset               # and its end must not look like a regular one
+    cdef bint overrun             # more was offered than declared
+
+    cdef int run(self) except -1
+    cdef int answer(self) except -1
+    cdef int close_result(self, object close) except -1
+    cdef int send_result(self, object result) except -1
+    cdef int send_list(self, object pieces) except -1
+    cdef int send_file(self, object source) except -1
+    cdef int send_body(self, object data) except -1
+    cdef int send_end(self) except -1
+    cdef size_t within_length(self, size_t size) except? 0
+    cdef int emit(self, const char* data, size_t size) except -1
+    cdef int put_head(self) except -1
+    cdef int put_framing(self) except -1
+    cdef int fail(self, BaseException error) except -1
+    cdef int send_error(self, int status, str text) except -1
+    cdef int report(self, BaseException error, str note) except -1
+
+
+cdef Exchange make_exchange(ExchangeContext context, Transport transport, Head head)
+cdef int put_simple_response(ExchangeContext context, int status, str text, bint with_body, bytes extra) except -1

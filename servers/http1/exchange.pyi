@@ -1,0 +1,26 @@
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..settings import Settings
+from .transport import IoContext
+
+class FileWrapper:
+    filelike: Any
+    block_size: int
+    close: Callable[[], object]
+    def __init__(self, filelike: Any, block_size: int = 8192) -> None: ...
+    def __iter__(self) -> Iterator[bytes]: ...
+    def __next__(self) -> bytes: ...
+
+class ExchangeContext(IoContext):
+    def __init__(self, settings: Settings) -> None: ...
+
+class Exchange:
+    environ: dict[str, Any]
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], object]: ...
+    def write(self, data: bytes) -> None: ...
+
+def plain_file(filelike: Any) -> Any: ...
+def reason_of(status: int) -> str: ...

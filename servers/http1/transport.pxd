@@ -1,0 +1,84 @@
+from ...runtime.deadlines cimport DeadlineQueue, Sweeper, Timed
+from ...runtime.request_greenlet cimport greenlet
+
+cdef extern from *:
+    """
+    #include <sys/types.h>
+    #include <sys/socket.h>
+    #include <sys/uio.h>
+    #ifndef MSG_NOSIGNAL
+    #define MSG_NOSIGNAL 0  /* macOS: SO_NOSIGPIPE is set on the socket instead */
+    #endif
+    #ifndef MSG_MORE
+    #define MSG_MORE 0
+    #endif
+    """
+    enum:
+        MSG_NOSIGNAL
+        MSG_MORE
+
+cdef extern from "<sys/uio.h>":
+    cdef struct iovec:
+        void* iov_base
+        size_t iov_len
+
+cdef enum:
+    WOULD_BLOCK = -1
+    GONE = -2
+
+
+cdef class OutBuffer:
+    cdef char* data
+    cdef size_t size
+    cdef size_t capacity
+    cdef int reserve(self, size_t more) except -1
+    cdef int append(self, const char* piece, size_t size) except -1
+
+
+cdef class IoContext:
+    cdef object hub
+    cdef object loop
+    cdef char* scratch
+    cdef OutBuffer out
+    cdef Sweeper sweeper
+    cdef DeadlineQueue head_queue
+    cdef DeadlineQueue body_queue
+    cdef DeadlineQueue write_queue
+    cdef DeadlineQueue idle_queue
+    cdef DeadlineQueue linger_queue
+
+
+cdef class Transport(Timed):
+    cdef IoContext context
+    cdef int fd
+    cdef bint reading      # the read watcher is started
+    cdef bint gone         # the peer is unreachable: nothing more can be sent or received
+    cdef bint torn         # a response was cut inside: the connection cannot carry another
+    cdef bint late_in      # the deadline of the present wait for input has passed
+    cdef bint late_out     # the same for the wait for room to send
+    cdef object read_watcher
+    cdef object write_watcher
+    cdef greenlet reader   # waits for input
+    cdef greenlet writer   # waits for room to send
+    cdef char* buffer      # received and not yet used
+    cdef size_t buffer_start
+    cdef size_t buffer_end
+    cdef size_t buffer_capacity
+    cdef size_t moved      # body bytes moved since this connection last waited
+
+    cdef Py_ssize_t receive(self, char* into, size_t size) noexcept
+    cdef Py_ssize_t transmit(self, iovec* pieces, int count, int flags) noexcept
+    cdef size_t buffered(self) noexcept
+    cdef int keep(self, const char* data, size_t size) except -1
+    cdef size_t take(self, char* into, size_t size) noexcept
+    cdef void use(self, size_t size) noexcept
+    cdef int start_reading(self) except -1
+    cdef int stop_reading(self) except -1
+    cdef int wait_readable(self) except -1
+    cdef int wait_writable(self) except -1
+    cdef int send(self, const char* data, size_t size) except -1
+    cdef int send_pieces(self, iovec* pieces, int count, size_t volatile_pieces, int flags) except -1
+    cdef int send_file(self, int source, long long offset, long long count, long long* sent) except -1
+    cdef int yield_if_due(self) except -1
+    cdef void wake_late(self, DeadlineQueue queue)
+    cdef int release(self) except -1

@@ -1,0 +1,375 @@
+"""The socket under a connection: direct `recv` and `send` on a descriptor, and the waits of greenlets for either.
+
+Hub callbacks never wait: they call `receive` and `transmit`, which return WOULD_BLOCK. Request greenlets call the
+methods that wait (`wait_readable`, `send*`): these leave the greenlet's name here, switch to the hub and are woken by the
+watcher's callback, by a deadline, or by an exception that somebody throws into the greenlet.
+
+There is no output buffer: a response that does not fit the kernel's makes its greenlet wait. The input buffer holds what
+was received beyond what has been used, so it is empty on an idle connection and then takes no memory.
+
+The context's scratch buffers are shared by all connections of a server. Their content is valid until the next switch.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memmove, memset
+
+import os
+
+from gevent import get_hub, sleep
+
+from ...runtime.deadlines cimport DeadlineQueue, Sweeper, unlink
+from ...runtime.request_greenlet cimport current, greenlet, resume
+
+from ...runtime import limits
+from ...runtime.errors import ClientDisconnected, RequestBodyError
+
+cdef extern from "<sys/socket.h>":
+    cdef struct msghdr:
+        iovec* msg_iov
+        size_t msg_iovlen
+    Py_ssize_t c_recv "recv"(int fd, void* into, size_t size, int flags) noexcept
+    Py_ssize_t c_send "send"(int fd, const void* data, size_t size, int flags) noexcept
+    Py_ssize_t c_sendmsg "sendmsg"(int fd, const msghdr* message, int flags) noexcept
+
+cdef extern from "<unistd.h>":
+    int c_close "close"(int fd) noexcept
+
+cdef enum:
+    READ = 1   # gevent's event masks
+    WRITE = 2
+
+cdef size_t RECV_SIZE = limits.RECV_SIZE
+cdef size_t FAIRNESS_BYTES = limits.FAIRNESS_BYTES
+cdef long long SENDFILE_SIZE = limits.SENDFILE_SIZE
+
+
+cdef class OutBuffer:
+    """A growing byte buffer in which responses are put together."""
+
+    def __cinit__(self):
+        self.capacity = 16384
+        self.data = <char*>malloc(self.capacity)
+        if self.data == NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        free(self.data)
+
+    cdef int reserve(self, size_t more) except -1:
+        """Make room for `more` bytes behind `size`."""
+        cdef char* larger
+        cdef size_t capacity = self.capacity
+        if self.size + more > capacity:
+            while capacity < self.size + more:
+                capacity *= 2
+            larger = <char*>realloc(self.data, capacity)
+            if larger == NULL:
+                raise MemoryError()
+            self.data = larger
+            self.capacity = capacity
+        return 0
+
+    cdef int append(self, const char* piece, size_t size) except -1:
+        if self.size + size > self.capacity:
+            self.reserve(size)
+        memcpy(self.data + self.size, piece, size)
+        self.size += size
+        return 0
+
+
+cdef class IoContext:
+    """What the connections of one server share: the hub, the scratch buffers, and a deadline queue for each phase."""
+
+    def __cinit__(self, settings, *_args, **_kwargs):
+        self.hub = get_hub()
+        self.loop = self.hub.loop
+        self.scratch = <char*>malloc(RECV_SIZE)
+        if self.scratch == NULL:
+            raise MemoryError()
+        self.out = OutBuffer()
+        self.sweeper = Sweeper(self.loop)
+        self.head_queue = DeadlineQueue(self.sweeper, settings.head_timeout)
+        self.body_queue = DeadlineQueue(self.sweeper, settings.body_timeout)
+        self.write_queue = DeadlineQueue(self.sweeper, settings.write_timeout)
+        self.idle_queue = DeadlineQueue(self.sweeper, settings.keepalive_timeout)
+        self.linger_queue = DeadlineQueue(self.sweeper, limits.LINGER_TIMEOUT)
+
+    def __dealloc__(self):
+        free(self.scratch)
+
+
+cdef class Transport(Timed):
+    """A connected, non-blocking stream socket, owned by descriptor number."""
+
+    def __cinit__(self):
+        self.fd = -1
+
+    def __dealloc__(self):
+        free(self.buffer)
+        if self.fd >= 0:
+            c_close(self.fd)
+
+    # From the hub or a greenlet, never waiting.
+
+    cdef Py_ssize_t receive(self, char* into, size_t size) noexcept:
+        """Receive up to `size` bytes; 0 at the peer's end of stream, WOULD_BLOCK, or GONE."""
+        cdef Py_ssize_t got
+        if self.gone:
+            return GONE
+        while True:
+            got = c_recv(self.fd, into, size, 0)
+            if got >= 0:
+                return got
+            if errno == EAGAIN:  # EWOULDBLOCK is the same number on Linux and macOS
+                return WOULD_BLOCK
+            if errno != EINTR:
+                self.gone = True
+                return GONE
+
+    cdef Py_ssize_t transmit(self, iovec* pieces, int count, int flags) noexcept:
+        """Send what the kernel takes of `pieces`; the number of bytes, WOULD_BLOCK, or GONE."""
+        cdef msghdr message
+        cdef Py_ssize_t sent
+        if self.gone:
+            return GONE
+        while True:
+            if count == 1:
+                sent = c_send(self.fd, pieces.iov_base, pieces.iov_len, flags | MSG_NOSIGNAL)
+            else:
+                memset(&message, 0, sizeof(message))
+                message.msg_iov = pieces
+                message.msg_iovlen = count
+                sent = c_sendmsg(self.fd, &message, flags | MSG_NOSIGNAL)
+            if sent >= 0:
+                return sent
+            if errno == EAGAIN:  # EWOULDBLOCK is the same number on Linux and macOS
+                return WOULD_BLOCK
+            if errno != EINTR:
+                self.gone = True
+                return GONE
+
+    cdef size_t buffered(self) noexcept:
+        """How many received bytes have not been used."""
+        return self.buffer_end - self.buffer_start
+
+    cdef int keep(self, const char* data, size_t size) except -1:
+        """Put `size` received bytes behind those that are buffered."""
+        cdef size_t used = self.buffer_end - self.buffer_start
+        cdef size_t capacity
+        cdef char* larger
+        if size == 0:
+            return 0
+        if self.buffer_end + size > self.buffer_capacity:
+            if self.buffer_start:
+                memmove(self.buffer, self.buffer + self.buffer_start, used)
+                self.buffer_start = 0
+                self.buffer_end = used
+            if used + size > self.buffer_capacity:
+                capacity = max(2 * self.buffer_capacity, used + size)
+                larger = <char*>realloc(self.buffer, capacity)
+                if larger == NULL:
+                    raise MemoryError()
+                self.buffer = larger
+                self.buffer_capacity = capacity
+        memcpy(self.buffer + self.buffer_end, data, size)
+        self.buffer_end += size
+        return 0
+
+    cdef size_t take(self, char* into, size_t size) noexcept:
+        """Move up to `size` buffered bytes to `into`; returns how many."""
+        size = min(size, self.buffer_end - self.buffer_start)
+        if size:
+            memcpy(into, self.buffer + self.buffer_start, size)
+            self.use(size)
+        return size
+
+    cdef void use(self, size_t size) noexcept:
+        """Drop the first `size` buffered bytes; an empty buffer is freed."""
+        self.buffer_start += size
+        if self.buffer_start == self.buffer_end:
+            free(self.buffer)
+            self.buffer = NULL
+            self.buffer_start = self.buffer_end = self.buffer_capacity = 0
+
+    cdef int start_reading(self) except -1:
+        """Have `on_readable` called while there is something to receive."""
+        if not self.reading and self.fd >= 0:
+            if self.read_watcher is None:
+                self.read_watcher = self.context.loop.io(self.fd, READ)
+            self.read_watcher.start(self.on_readable)
+            self.reading = True
+        return 0
+
+    cdef int stop_reading(self) except -1:
+        """Leave what arrives in the kernel, which slows the peer down."""
+        if self.reading:
+            self.read_watcher.stop()
+            self.reading = False
+        return 0
+
+    def on_readable(self):
+        """The read watcher's callback, on the hub."""
+        cdef greenlet reader = self.reader
+        if reader is None:
+            self.stop_reading()
+        else:
+            self.reader = None
+            resume(reader)
+
+    def on_writable(self):
+        """The write watcher's callback, on the hub."""
+        cdef greenlet writer = self.writer
+        self.write_watcher.stop()
+        if writer is not None:
+            self.writer = None
+            resume(writer)
+
+    # From a greenlet, waiting.
+
+    cdef int wait_readable(self) except -1:
+        """Wait until there is something to receive; RequestBodyError(408) when that takes too long."""
+        if self.reader is not None:
+            raise RuntimeError("another greenlet is already reading this request's body")
+        self.late_in = False
+        self.moved = 0
+        self.reader = current()
+        self.start_reading()
+        self.context.body_queue.add(&self.link_in)
+        try:
+            self.context.hub.switch()
+        finally:
+            self.reader = None
+            unlink(&self.link_in)
+        if self.late_in:
+            raise RequestBodyError(408, f"no byte of the request body within {self.context.body_queue.timeout:g} s")
+        return 0
+
+    cdef int wait_writable(self) except -1:
+        """Wait until the kernel takes more; ClientDisconnected when the peer takes nothing for too long."""
+        if self.write_watcher is None:
+            self.write_watcher = self.context.loop.io(self.fd, WRITE)
+        self.late_out = False
+        self.moved = 0
+        self.writer = current()
+        self.write_watcher.start(self.on_writable)
+        self.context.write_queue.add(&self.link_out)
+        try:
+            self.context.hub.switch()
+        except BaseException:
+            if self.write_watcher is not None:
+                self.write_watcher.stop()
+            raise
+        finally:
+            self.writer = None
+            unlink(&self.link_out)
+        if self.late_out:
+            self.gone = True
+            raise ClientDisconnected(f"the peer took no byte within {self.context.write_queue.timeout:g} s")
+        return 0
+
+    cdef int send(self, const char* data, size_t size) except -1:
+        """Send all of `data`, which may lie in a scratch buffer, waiting as needed."""
+        cdef iovec piece
+        piece.iov_base = <void*>data
+        piece.iov_len = size
+        return self.send_pieces(&piece, 1, 1, 0)
+
+    cdef int send_pieces(self, iovec* pieces, int count, size_t volatile_pieces, int flags) except -1:
+        """Send all of `pieces` in order, waiting as needed.
+
+        The first `volatile_pieces` of them may lie in a scratch buffer; they are copied before the first wait.
+        Raises ClientDisconnected. If anything is raised after part has gone out, the connection is torn.
+        """
+        cdef Py_ssize_t sent
+        cdef bytes saved
+        cdef bint partly = False
+        if self.writer is not None:
+            raise RuntimeError("another greenlet is already sending this response")
+        while True:
+            sent = self.transmit(pieces, count, flags)
+            if sent == GONE:
+                self.torn = True
+                raise ClientDisconnected("the peer has closed the connection")
+            if sent > 0:
+                self.moved += sent
+                partly = True
+                while count and <size_t>sent >= pieces.iov_len:
+                    sent -= pieces.iov_len
+                    pieces += 1
+                    count -= 1
+                    if volatile_pieces:
+                        volatile_pieces -= 1
+                if count == 0:
+                    return self.yield_if_due()
+                pieces.iov_base = <char*>pieces.iov_base + sent
+                pieces.iov_len -= sent
+            if volatile_pieces:  # there is one at the most, and it comes first
+                saved = (<char*>pieces.iov_base)[:pieces.iov_len]
+                pieces.iov_base = PyBytes_AS_STRING(saved)
+                volatile_pieces = 0
+            try:
+                self.wait_writable()
+            except BaseException:
+                self.torn = self.torn or partly
+                raise
+
+    cdef int send_file(self, int source, long long offset, long long count, long long* sent) except -1:
+        """Send `count` bytes of the file `source` from `offset`; `sent` says how many there were."""
+        cdef long long part
+        sent[0] = 0
+        while sent[0] < count:
+            if self.gone:
+                raise ClientDisconnected("the peer has closed the connection")
+            try:
+                part = os.sendfile(self.fd, source, offset + sent[0], min(count - sent[0], SENDFILE_SIZE))
+            except BlockingIOError:
+                self.wait_writable()
+                continue
+            except ConnectionError as error:
+                self.gone = True
+                raise ClientDisconnected("the peer has closed the connection") from error
+            if part == 0:
+                return 0  # the file has become shorter
+            sent[0] += part
+            self.moved += part
+            self.yield_if_due()
+        return 0
+
+    cdef int yield_if_due(self) except -1:
+        """Let the hub run when this connection has moved its share of bytes without a wait."""
+        if self.moved >= FAIRNESS_BYTES:
+            self.moved = 0
+            sleep(0)
+        return 0
+
+    cdef void wake_late(self, DeadlineQueue queue):
+        """Wake the greenlet whose wait in `queue` took too long."""
+        cdef greenlet waiting
+        if queue is self.context.body_queue:
+            self.late_in = True
+            waiting, self.reader = self.reader, None
+        else:
+            self.late_out = True
+            waiting, self.writer = self.writer, None
+        if waiting is not None:
+            resume(waiting)
+
+    cdef int release(self) except -1:
+        """Close the descriptor and let go of everything that held this object; nothing happens the second time."""
+        if self.fd < 0:
+            return 0
+        unlink(&self.link_in)
+        unlink(&self.link_out)
+        self.gone = True
+        for watcher in (self.read_watcher, self.write_watcher):
+            if watcher is not None:
+                watcher.stop()
+                watcher.close()
+        self.reading = False
+        self.read_watcher = self.write_watcher = None
+        self.use(self.buffered())
+        c_close(self.fd)
+        self.fd = -1
+        return 0

@@ -1,0 +1,105 @@
+"""The settings: one frozen dataclass, validated in one place.
+
+The command line, the `HUBLET_*` environment variables, the TOML file and docs/settings.rst are generated from these
+fields; nothing else knows their names. `hublet.servers.settings_sources` reads them from there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..runtime import limits
+from ..runtime.errors import SettingsError
+
+AccessLogFormat = Literal["off", "combined", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def setting(default: Any, group: str, help: str, *, unit: str = "", least: float | None = None) -> Any:
+    """Declare a field: its default, the group of `--help` it stands in, what it does, its unit and least value."""
+    return dataclasses.field(default=default, metadata={"group": group, "help": help, "unit": unit, "least": least})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How one hublet server behaves. Sizes are bytes, times are seconds; 0 means "no limit" where the help says so."""
+
+    bind: tuple[str, ...] = setting(
+        ("127.0.0.1:8000",), "listening", "address to listen on, host:port, [ipv6]:port or :port; may be repeated"
+    )
+    backlog: int = setting(
+        limits.BACKLOG, "listening", "connections that the kernel holds ready for accepting", least=1
+    )
+
+    max_connections: int = setting(
+        0, "limits", "connections open at once; 0: as many as the descriptor limit allows", least=0
+    )
+    max_in_flight: int = setting(
+        limits.MAX_IN_FLIGHT, "limits", "requests in the application at once; 0: one for each connection", least=0
+    )
+    max_queued: int = setting(
+        limits.MAX_QUEUED, "limits", "requests that wait while max-in-flight are running; further ones get 503", least=0
+    )
+    max_request_line: int = setting(
+        limits.MAX_REQUEST_LINE, "limits", "longest request line; a longer one gets 414", unit="bytes", least=64
+    )
+    max_header_size: int = setting(
+        limits.MAX_HEADER_SIZE, "limits", "largest header section; a larger one gets 431", unit="bytes", least=64
+    )
+    max_header_fields: int = setting(
+        limits.MAX_HEADER_FIELDS, "limits", "most header fields in a request; more get 431", least=1
+    )
+    max_body: int = setting(
+        limits.MAX_BODY, "limits", "largest request body; a larger one gets 413; 0: no limit", unit="bytes", least=0
+    )
+
+    head_timeout: float = setting(
+        limits.HEAD_TIMEOUT, "timeouts", "from the first byte of a request to the end of its head; then 408",
+        unit="seconds", least=0.01,
+    )
+    body_timeout: float = setting(
+        limits.BODY_TIMEOUT, "timeouts", "longest pause in a request body; then 408", unit="seconds", least=0.01
+    )
+    write_timeout: float = setting(
+        limits.WRITE_TIMEOUT, "timeouts", "longest time in which the peer takes no byte of a response; then it is closed",
+        unit="seconds", least=0.01,
+    )
+    keepalive_timeout: float = setting(
+        limits.KEEPALIVE_TIMEOUT, "timeouts", "longest idle time of a connection between requests", unit="seconds",
+        least=0.01,
+    )
+    grace: float = setting(
+        limits.GRACE, "timeouts", "time that requests in flight get to finish when the server stops", unit="seconds",
+        least=0,
+    )
+
+    access_log: AccessLogFormat = setting("off", "logging", "one line for each request: off, combined or json")
+    access_log_file: str = setting("-", "logging", "where the access log goes; -: standard output")
+    log_level: LogLevel = setting("info", "logging", "least severity that the error log shows, on standard error")
+
+    server_header: str = setting("hublet", "responses", "value of the Server field; empty: no such field")
+
+    stack_cache: int = setting(
+        limits.STACK_CACHE, "runtime", "16 KiB interpreter stack chunks kept for new greenlets; 0: off", least=0
+    )
+    reload: bool = setting(False, "runtime", "restart when a source file changes (for development)")
+
+    def __post_init__(self) -> None:
+        """Check every field. Raises SettingsError for the first one that breaks its rule."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            least = field.metadata["least"]
+            if least is not None and not value >= least:  # "not >=" so that NaN fails too
+                raise SettingsError(field.name, value, f"must be at least {least}")
+        if not self.bind:
+            raise SettingsError("bind", self.bind, "needs at least one address, such as 127.0.0.1:8000")
+        if any(ord(char) < 0x20 or ord(char) > 0x7E for char in self.server_header):
+            raise SettingsError("server_header", self.server_header, "must be printable ASCII")
+        for name, accepted in (("access_log", ("off", "combined", "json")), ("log_level", LOG_LEVELS)):
+            if getattr(self, name) not in accepted:
+                raise SettingsError(name, getattr(self, name), f"must be one of {', '.join(accepted)}")
+
+
+LOG_LEVELS = ("debug", "info", "warning", "error")

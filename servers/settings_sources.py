@@ -1,0 +1,310 @@
+"""Builds the settings from their sources. Strongest first: options, `HUBLET_*` variables, a TOML file, the defaults.
+
+What each source accepts is derived from the fields of Settings, so a new field needs no change here unless it has a
+type that no other field has. Every error is a SettingsError that names its source.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+
+from ..runtime.errors import SettingsError
+from ..runtime.limits import KIB
+from .settings import Settings
+
+VARIABLE_PREFIX: Final = "HUBLET_"
+CONFIG_VARIABLE: Final = "HUBLET_CONFIG"
+CONFIG_FILE: Final = "hublet.toml"
+CONFIG_TABLE: Final = "hublet"
+KEYWORDS: Final = "a keyword argument"
+
+SIZE = re.compile(r"([0-9]{1,18}) ?(?:([KMG])(?:i?B)?|B)?", re.IGNORECASE)
+UNITS = {"": 1, "K": KIB, "M": KIB**2, "G": KIB**3}
+TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+Kind = Literal["count", "size", "number", "flag", "list", "choice", "text"]
+# A source's settings: the value, and the source in the words that a message uses.
+Layer = dict[str, tuple[Any, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One field of Settings as its sources see it."""
+
+    name: str
+    kind: Kind
+    default: Any
+    group: str
+    help: str
+    unit: str
+    choices: tuple[str, ...]
+
+    @property
+    def flag(self) -> str:
+        """The name on the command line, `--max-body`."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """The name in the environment, `HUBLET_MAX_BODY`."""
+        return VARIABLE_PREFIX + self.name.upper()
+
+    def from_option(self, given: Any, source: str) -> Any:
+        """Convert what stood on the command line: a text, a list of texts for a repeated option, or a bool."""
+        if isinstance(given, list):
+            return tuple(item.strip() for item in given)
+        return given if isinstance(given, bool) else self.from_text(given, source)
+
+    def from_text(self, text: str, source: str) -> Any:
+        """Convert the text of a variable or an option. Raises SettingsError."""
+        return self._convert(TEXT_READERS[self.kind], text, source)
+
+    def from_toml(self, value: object, source: str) -> Any:
+        """Convert a value of a TOML file or a keyword argument. Raises SettingsError."""
+        return self._convert(TOML_READERS[self.kind], value, source)
+
+    def _convert(self, read: Callable[[Any], Any], given: Any, source: str) -> Any:
+        try:
+            value = read(given)
+        except ValueError as error:
+            raise SettingsError(self.name, given, str(error), source) from None
+        if self.choices and value not in self.choices:
+            raise SettingsError(self.name, given, f"must be one of {', '.join(self.choices)}", source)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class SourcedSettings:
+    """The settings, and for each that did not keep its default the source that decided it."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def kind_of(hint: Any, unit: str) -> Kind:
+    """Classify a field by its type, and by its unit where that changes how it is written."""
+    if get_origin(hint) is Literal:
+        return "choice"
+    if hint == tuple[str, ...]:
+        return "list"
+    if hint is int and unit == "bytes":
+        return "size"
+    kinds: dict[Any, Kind] = {bool: "flag", int: "count", float: "number", str: "text"}
+    return kinds[hint]
+
+
+def options_of(settings: type[Settings]) -> dict[str, Option]:
+    """Describe each field of the settings, by name and in their order."""
+    hints = get_type_hints(settings)
+    options = {}
+    for field in dataclasses.fields(settings):
+        hint, unit = hints[field.name], field.metadata["unit"]
+        kind = kind_of(hint, unit)
+        choices = get_args(hint) if kind == "choice" else ()
+        options[field.name] = Option(
+            field.name, kind, field.default, field.metadata["group"], field.metadata["help"], unit, choices
+        )
+    return options
+
+
+def parse_size(text: str) -> int:
+    """Read a number of bytes such as `65536`, `8K`, `64KiB` or `2G`; the units are powers of 1024."""
+    match = SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("must be a whole number of bytes, or one with a unit: 8K, 64KiB, 1M, 2G")
+    return int(match[1]) * UNITS[(match[2] or "").upper()]
+
+
+def parse_count(text: str) -> int:
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()) is None:
+        raise ValueError("must be a whole number")
+    return int(text)
+
+
+def parse_number(text: str) -> float:
+    try:
+        return check_finite(float(text))
+    except ValueError:
+        raise ValueError("must be a number such as 30 or 0.5") from None
+
+
+def parse_flag(text: str) -> bool:
+    truth = TRUTH.get(text.strip().lower())
+    if truth is None:
+        raise ValueError(f"must be one of {', '.join(TRUTH)}")
+    return truth
+
+
+def parse_list(text: str) -> tuple[str, ...]:
+    """Split a comma-separated list; empty items fall away."""
+    return tuple(item for item in (part.strip() for part in text.split(",")) if item)
+
+
+def check_finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    return value
+
+
+def toml_size(value: object) -> int:
+    return parse_size(value) if isinstance(value, str) else toml_count(value)
+
+
+def toml_count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("must be a whole number")
+    return value
+
+
+def toml_number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number")
+    return check_finite(float(value))
+
+
+def toml_flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
+def toml_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a string")
+    return value
+
+
+def toml_list(value: object) -> tuple[str, ...]:
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        raise ValueError("must be a list of strings")
+    return tuple(items)
+
+
+TEXT_READERS: dict[Kind, Callable[[str], object]] = {
+    "count": parse_count,
+    "size": parse_size,
+    "number": parse_number,
+    "flag": parse_flag,
+    "list": parse_list,
+    "choice": str.strip,
+    "text": str,
+}
+TOML_READERS: dict[Kind, Callable[[object], object]] = {
+    "count": toml_count,
+    "size": toml_size,
+    "number": toml_number,
+    "flag": toml_flag,
+    "list": toml_list,
+    "choice": toml_text,
+    "text": toml_text,
+}
+OPTIONS: Final = options_of(Settings)
+
+
+def resolve_settings(
+    given: Mapping[str, Any], environ: Mapping[str, str], directory: Path, config: str | None = None
+) -> SourcedSettings:
+    """Merge the sources, weakest first, and check the result.
+
+    `given` maps the names of the options on the command line to what stood there, `config` is the `--config` option,
+    and a hublet.toml is looked for in `directory`. Raises SettingsError, with its source, for the first thing that
+    cannot be used.
+    """
+    return merge(read_file(environ, directory, config), read_variables(environ), read_options(given))
+
+
+def settings_from_keywords(keywords: Mapping[str, object]) -> SourcedSettings:
+    """Build the settings from Python arguments; neither variables nor files are read. Raises SettingsError."""
+    layer: Layer = {}
+    for name, value in keywords.items():
+        if name not in OPTIONS:
+            raise unknown_setting(name, value, OPTIONS, KEYWORDS)
+        layer[name] = (OPTIONS[name].from_toml(value, KEYWORDS), KEYWORDS)
+    return merge(layer)
+
+
+def merge(*layers: Layer) -> SourcedSettings:
+    """Lay the layers over the defaults, a later one over an earlier one."""
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for layer in layers:
+        for name, (value, source) in layer.items():
+            values[name] = value
+            origins[name] = source
+    try:
+        settings = Settings(**values)
+    except SettingsError as error:
+        raise SettingsError(error.name, error.value, error.rule, origins.get(error.name, "")) from None
+    return SourcedSettings(settings, origins)
+
+
+def read_options(given: Mapping[str, Any]) -> Layer:
+    """Convert the options of the command line."""
+    return {
+        name: (OPTIONS[name].from_option(value, OPTIONS[name].flag), OPTIONS[name].flag)
+        for name, value in given.items()
+    }
+
+
+def read_variables(environ: Mapping[str, str]) -> Layer:
+    """Convert the `HUBLET_*` variables; one that no setting has is an error, since it is a mistyped one."""
+    names = {option.variable: name for name, option in OPTIONS.items()}
+    layer: Layer = {}
+    for variable, text in environ.items():
+        if not variable.startswith(VARIABLE_PREFIX) or variable == CONFIG_VARIABLE:
+            continue
+        if variable not in names:
+            raise unknown_setting(variable, text, [*names, CONFIG_VARIABLE], "the environment")
+        layer[names[variable]] = (OPTIONS[names[variable]].from_text(text, variable), variable)
+    return layer
+
+
+def read_file(environ: Mapping[str, str], directory: Path, config: str | None) -> Layer:
+    """Convert the keys of the TOML file. An empty `--config` or HUBLET_CONFIG means that none is read."""
+    chosen, source = (config, "--config") if config is not None else (environ.get(CONFIG_VARIABLE), CONFIG_VARIABLE)
+    path = directory / (CONFIG_FILE if chosen is None else chosen)
+    if chosen == "" or (chosen is None and not path.is_file()):
+        return {}
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        problem = f"the file cannot be read: {error.strerror}"
+        raise SettingsError("config", str(path), problem, CONFIG_FILE if chosen is None else source) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError("config", str(path), f"is not valid TOML: {error}", str(path)) from None
+    layer: Layer = {}
+    for key, value in keys_of(document, str(path)).items():
+        name = key.replace("-", "_")
+        if name not in OPTIONS:
+            raise unknown_setting(key, value, [option.replace("_", "-") for option in OPTIONS], str(path))
+        if name in layer:
+            raise SettingsError(name, value, "stands there twice, once with - and once with _", str(path))
+        layer[name] = (OPTIONS[name].from_toml(value, str(path)), str(path))
+    return layer
+
+
+def keys_of(document: dict[str, Any], source: str) -> dict[str, Any]:
+    """Pick the settings out of a TOML document: its [hublet] table, or the whole of it where there is none."""
+    table = document.get(CONFIG_TABLE)
+    if not isinstance(table, dict):
+        return document
+    for key, value in document.items():
+        if not isinstance(value, dict):
+            raise SettingsError(key, value, f"stands outside of the [{CONFIG_TABLE}] table: move it there", source)
+    return table
+
+
+def unknown_setting(name: str, value: object, valid: Iterable[str], source: str) -> SettingsError:
+    """The error for a name that no setting has, with the closest one that there is."""
+    closest = difflib.get_close_matches(name, list(valid), n=1)
+    remedy = f"did you mean {closest[0]}?" if closest else "`hublet --help` lists them"
+    return SettingsError(name, value, f"there is no such setting; {remedy}", source)
