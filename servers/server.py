@@ -139,7 +139,7 @@ class WSGIServer:
         return Statistics(
             connections=engine.open_connections,
             in_flight=engine.in_flight,
-            queued=engine.waiting_requests() - engine.in_flight,
+            queued=engine.queued,
             accepted=engine.accepted,
             requests=engine.requests,
             rejected=engine.rejected,
@@ -235,10 +235,10 @@ class WSGIServer:
             acceptor.start()
 
     def _wait_until_idle(self, engine: Engine, timeout: float) -> None:
-        if engine.waiting_requests() == 0:
+        if engine.in_flight + engine.queued == 0:
             return
         idle = Event()
-        engine.on_idle = lambda: engine.waiting_requests() == 0 and idle.set()
+        engine.on_idle = lambda: engine.in_flight + engine.queued == 0 and idle.set()
         with Timeout(timeout, False):
             idle.wait()
         engine.on_idle = None

@@ -1,3 +1,7 @@
+cimport cython
+
+
+@cython.final
 cdef class ChunkedDecoder:
     cdef int state
     cdef int digits

@@ -4,6 +4,7 @@ A state machine over bytes; chunk data, which is nearly everything, is copied in
 against their grammar, bounded and thrown away. Every line ends in CRLF, nothing else.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 
@@ -42,6 +43,7 @@ cdef enum State:
     BROKEN
 
 
+@cython.final
 cdef class ChunkedDecoder:
     """Decodes one body. `finished` becomes true after the last chunk and its trailer section."""
 

@@ -1,3 +1,4 @@
+cimport cython
 from ...runtime.deadlines cimport Link
 from .exchange cimport Exchange, ExchangeContext
 from .head cimport Head, HeadParser, ScanState
@@ -5,6 +6,7 @@ from .request_body cimport RequestBody
 from .transport cimport Transport
 
 
+@cython.final
 cdef class Engine(ExchangeContext):
     cdef Link connections          # every open connection, linked by `link_all`
     cdef Head head                 # the head being parsed
@@ -17,6 +19,7 @@ cdef class Engine(ExchangeContext):
     cdef readonly int max_queued
     cdef readonly int open_connections
     cdef readonly int in_flight
+    cdef readonly int queued       # how many are in the queue
     cdef readonly unsigned long long accepted
     cdef readonly unsigned long long requests
     cdef readonly unsigned long long rejected
@@ -27,11 +30,13 @@ cdef class Engine(ExchangeContext):
     cdef int closed_one(self) except -1
 
 
+@cython.final
 cdef class Endpoint:
     cdef Engine engine
     cdef readonly HeadParser parser
 
 
+@cython.final
 cdef class Connection(Transport):
     cdef Engine engine
     cdef Endpoint endpoint

@@ -12,6 +12,7 @@ switch. When it comes back without having waited, the loop goes on with the next
 happens at the end of the greenlet, which hands control back to the hub and never starts another request by itself.
 """
 
+cimport cython
 from cpython.object cimport PyObject
 from libc.errno cimport ECONNABORTED, EAGAIN, EINTR, errno
 from libc.string cimport memset
@@ -106,6 +107,7 @@ cdef int PIPELINE_BATCH = limits.PIPELINE_BATCH
 cdef int ACCEPT_BATCH = limits.ACCEPT_BATCH
 
 
+@cython.final
 cdef class Engine(ExchangeContext):
     """Serves the connections of one server: its settings, its application, its counters, and admission."""
 
@@ -153,7 +155,7 @@ cdef class Engine(ExchangeContext):
     cdef int finished_one(self) except -1:
         """A request has ended: admit one that waits, and tell who waits for the last one."""
         self.in_flight -= 1
-        if self.queue:
+        if self.queued:
             self.loop.run_callback(self.admit)
         if self.in_flight == 0 and self.on_idle is not None:
             self.loop.run_callback(self.on_idle)
@@ -168,8 +170,9 @@ cdef class Engine(ExchangeContext):
     def admit(self):
         """On the hub: start requests that wait, as far as the limit allows."""
         cdef Connection connection
-        while self.queue and not self.must_queue():
+        while self.queued and not self.must_queue():
             connection = self.queue.popleft()
+            self.queued -= 1
             if connection.state == QUEUED:
                 connection.dispatch()
                 connection.serve_buffered()
@@ -179,10 +182,6 @@ cdef class Engine(ExchangeContext):
         self.draining = True
         for connection in self.every_connection():
             (<Connection>connection).close_if_idle()
-
-    def waiting_requests(self):
-        """How many requests are running or queued."""
-        return self.in_flight + len(self.queue)
 
     def abort_all(self):
         """Kill the request greenlets and close every connection. Must run on the hub."""
@@ -205,6 +204,7 @@ cdef class Engine(ExchangeContext):
         return found
 
 
+@cython.final
 cdef class Endpoint:
     """One listening address of an engine: the environ that its requests start from."""
 
@@ -218,6 +218,7 @@ cdef class Endpoint:
         )
 
 
+@cython.final
 cdef class Connection(Transport):
     """One accepted connection."""
 
@@ -351,10 +352,11 @@ cdef class Connection(Transport):
         if 0 < <long long>engine.max_body < head.content_length:
             return self.refuse(413, f"the request body is larger than {engine.max_body} bytes", b"")
         if engine.must_queue():
-            if len(engine.queue) >= engine.max_queued:
+            if engine.queued >= engine.max_queued:
                 return self.refuse(503, "the server is at its limit of requests in flight", b"Retry-After: 1\r\n")
             self.state = QUEUED
             engine.queue.append(self)
+            engine.queued += 1
             return 0
         return self.dispatch()
 

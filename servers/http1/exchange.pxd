@@ -1,3 +1,4 @@
+cimport cython
 from .head cimport Head
 from .request_body cimport RequestBody
 from .response_head cimport ResponseHead
@@ -13,6 +14,7 @@ cdef class ExchangeContext(IoContext):
     cdef unsigned long long max_body
 
 
+@cython.final
 cdef class Exchange:
     cdef ExchangeContext context
     cdef Transport transport

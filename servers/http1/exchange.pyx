@@ -117,6 +117,7 @@ cdef Exchange make_exchange(ExchangeContext context, Transport transport, Head h
 
 
 @cython.freelist(64)
+@cython.final
 cdef class Exchange:
     """One request and its response."""
 
@@ -132,6 +133,8 @@ cdef class Exchange:
 
     cdef int answer(self) except -1:
         cdef object result = self.context.app(self.environ, self.start_response)
+        if type(result) is list or type(result) is tuple:
+            return self.send_list(result)  # these have no close()
         try:
             self.send_result(result)
         finally:
@@ -174,8 +177,6 @@ cdef class Exchange:
     # The body.
 
     cdef int send_result(self, object result) except -1:
-        if type(result) is list or type(result) is tuple:
-            return self.send_list(result)
         if type(result) is FileWrapper:
             source = plain_file(result.filelike)
             if source is not None and self.head is not None and not self.head_sent:
@@ -190,7 +191,7 @@ cdef class Exchange:
         """A list or tuple is complete, so its size is known before its first byte is sent."""
         cdef long long total = 0
         for piece in pieces:
-            total += len(piece)
+            total += PyBytes_GET_SIZE(piece) if type(piece) is bytes else len(piece)
         if not self.head_sent:
             self.total = total
         if len(pieces) > 1 and total <= <long long>JOIN_SIZE:

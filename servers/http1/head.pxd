@@ -1,3 +1,6 @@
+cimport cython
+
+
 cdef enum ScanResult:
     SCAN_REJECTED = -1
     SCAN_INCOMPLETE = 0
@@ -12,6 +15,7 @@ cdef struct ScanState:
     int fields           # field lines seen
 
 
+@cython.final
 cdef class Head:
     cdef public dict environ
     cdef readonly size_t size
@@ -24,6 +28,7 @@ cdef class Head:
     cdef readonly bint is_head
 
 
+@cython.final
 cdef class HeadParser:
     cdef dict template
     cdef size_t max_request_line

@@ -10,6 +10,7 @@ choice the strict one is taken. The verdict on a head never depends on how it wa
 bytes up to the one that decides it, and the checks of one line come in a fixed order, its length first.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_Copy, PyDict_SetItem
 from cpython.object cimport PyObject
@@ -170,10 +171,12 @@ cdef bint is_authority(const char* p, size_t n) noexcept:
     return True
 
 
+@cython.final
 cdef class Head:
     """What one request head says: the environ built from it, its size in bytes, and the framing of the body."""
 
 
+@cython.final
 cdef class HeadParser:
     """Parses request heads for one listener.
 

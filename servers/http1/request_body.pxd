@@ -1,7 +1,9 @@
+cimport cython
 from .chunked cimport ChunkedDecoder
 from .transport cimport Transport
 
 
+@cython.final
 cdef class RequestBody:
     cdef Transport transport
     cdef ChunkedDecoder decoder      # None when the length is known

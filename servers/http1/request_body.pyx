@@ -38,6 +38,7 @@ cdef RequestBody make_body(Transport transport, long long content_length, bint c
 
 
 @cython.freelist(64)
+@cython.final
 cdef class RequestBody:
     """A request body. Reading raises RequestBodyError when it is malformed, late, too large or cut short."""
 

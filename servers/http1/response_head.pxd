@@ -1,6 +1,8 @@
+cimport cython
 from .transport cimport OutBuffer
 
 
+@cython.final
 cdef class ResponseHead:
     cdef bytes lines              # the status line and the application's fields, each with its CRLF
     cdef int status

@@ -5,6 +5,7 @@ status of three digits, a space and a reason; field names that are tokens; value
 would let one response become two; no hop-by-hop fields, which belong to the server.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from .chars cimport HUBLET_DIGIT, HUBLET_TOKEN, class_span, equals_lower, hublet_chars_init, hublet_has_control
@@ -124,6 +125,8 @@ cdef bint is_hop_by_hop(const char* name, Py_ssize_t size):
     return False
 
 
+@cython.final
+@cython.freelist(64)
 cdef class ResponseHead:
     """A response head that has been checked, ready to be sent."""
 

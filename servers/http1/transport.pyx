@@ -10,6 +10,7 @@ was received beyond what has been used, so it is empty on an idle connection and
 The context's scratch buffers are shared by all connections of a server. Their content is valid until the next switch.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdlib cimport free, malloc, realloc
@@ -45,6 +46,7 @@ cdef size_t FAIRNESS_BYTES = limits.FAIRNESS_BYTES
 cdef long long SENDFILE_SIZE = limits.SENDFILE_SIZE
 
 
+@cython.final
 cdef class OutBuffer:
     """A growing byte buffer in which responses are put together."""
 
@@ -69,13 +71,6 @@ cdef class OutBuffer:
                 raise MemoryError()
             self.data = larger
             self.capacity = capacity
-        return 0
-
-    cdef int append(self, const char* piece, size_t size) except -1:
-        if self.size + size > self.capacity:
-            self.reserve(size)
-        memcpy(self.data + self.size, piece, size)
-        self.size += size
         return 0
 
 
