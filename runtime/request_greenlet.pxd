@@ -4,12 +4,12 @@ cdef extern from "greenlet.h":
 
 
 cdef class RequestGreenlet(greenlet):
-    cdef object target
     cdef list links
     cdef bint finished
     cdef object _minimal_ident
+    cdef int serve(self) except -1
 
 
-cdef object start(object target)
-cdef object resume(greenlet waiting)
+cdef int start(RequestGreenlet fresh) except -1
+cdef int resume(greenlet waiting) except -1
 cdef greenlet current()

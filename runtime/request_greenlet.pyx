@@ -26,26 +26,30 @@ cdef greenlet current():
     return PyGreenlet_GetCurrent()
 
 
-cdef object start(object target):
-    """From a hub callback: run `target()` in a fresh greenlet until it waits or ends. `target` must not raise."""
-    cdef RequestGreenlet g = RequestGreenlet.__new__(RequestGreenlet)
-    g.target = target
-    PyGreenlet_Switch(g, NULL, NULL)
+cdef int start(RequestGreenlet fresh) except -1:
+    """From a hub callback: run `fresh`, which has not run yet, until it waits or ends."""
+    PyGreenlet_Switch(fresh, NULL, NULL)
+    return 0
 
 
-cdef object resume(greenlet waiting):
+cdef int resume(greenlet waiting) except -1:
     """From the hub: continue a greenlet that switched to the hub, until it waits again or ends."""
     PyGreenlet_Switch(waiting, NULL, NULL)
+    return 0
 
 
 cdef class RequestGreenlet(greenlet):
     """A greenlet for one request, with what applications expect of `gevent.getcurrent()`."""
 
+    cdef int serve(self) except -1:
+        """The request itself; a subclass says what that is. It must not raise: nobody is there to catch it."""
+        return 0
+
     def run(self):
+        """What the greenlet runs when it is started; not for callers."""
         try:
-            self.target()
+            self.serve()
         finally:
-            self.target = None
             self.finished = True
             if self.links is not None:
                 # In the hub, as with gevent: a link may be a Waiter's switch. The loop holds us until then, so that

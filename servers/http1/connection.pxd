@@ -1,5 +1,6 @@
 cimport cython
 from ...runtime.deadlines cimport Link
+from ...runtime.request_greenlet cimport RequestGreenlet
 from .exchange cimport Exchange, ExchangeContext
 from .head cimport Head, HeadParser, ScanState
 from .request_body cimport RequestBody
@@ -61,6 +62,7 @@ cdef class Connection(Transport):
     cdef int begin(self, const char* data, size_t size, bint buffered) except -1
     cdef int admit(self, Head head) except -1
     cdef int dispatch(self) except -1
+    cdef int run_exchange(self) except -1
     cdef int end_exchange(self, Exchange exchange) except -1
     cdef int drain(self) except -1
     cdef int ready_for_next(self) except -1
@@ -68,3 +70,8 @@ cdef class Connection(Transport):
     cdef int linger(self) except -1
     cdef int discard(self) except -1
     cdef int record(self, dict environ, str status, sent, double at, double first_byte, double total) except -1
+
+
+@cython.final
+cdef class ConnectionGreenlet(RequestGreenlet):
+    cdef Connection connection

@@ -23,7 +23,7 @@ from time import perf_counter, time
 from gevent import GreenletExit
 
 from ...runtime.deadlines cimport DeadlineQueue, Link, unlink
-from ...runtime.request_greenlet cimport current, start
+from ...runtime.request_greenlet cimport RequestGreenlet, current, start
 from .exchange cimport make_exchange, put_simple_response
 from .head cimport SCAN_INCOMPLETE, SCAN_REJECTED, Head, HeadParser, ScanResult
 from .transport cimport GONE, WOULD_BLOCK, iovec
@@ -362,20 +362,22 @@ cdef class Connection(Transport):
 
     cdef int dispatch(self) except -1:
         """On the hub: run the exchange until it waits or ends."""
+        cdef ConnectionGreenlet fresh = ConnectionGreenlet.__new__(ConnectionGreenlet)
         self.state = RUNNING
         self.engine.in_flight += 1
         if self.engine.timed:
             self.started = perf_counter()
             self.started_at = time()
+        fresh.connection = self
         self.dispatching = True
         try:
-            start(self.run_exchange)
+            start(fresh)
         finally:
             self.dispatching = False
         return 1
 
-    def run_exchange(self):
-        """The body of the request greenlet; never raises."""
+    cdef int run_exchange(self) except -1:
+        """In the request greenlet: run the exchange and see to what comes after it. Raises nothing."""
         cdef Exchange exchange = self.exchange
         self.greenlet = current()
         try:
@@ -386,6 +388,7 @@ cdef class Connection(Transport):
             self.engine.hub.handle_error(self, type(error), error, error.__traceback__)
             self.close()
         self.greenlet = None
+        return 0
 
     cdef int end_exchange(self, Exchange exchange) except -1:
         """The response has been sent, as far as that was possible: decide what becomes of the connection."""
@@ -494,3 +497,13 @@ cdef class Connection(Transport):
         except BaseException as error:
             self.engine.hub.handle_error(self.engine.record, type(error), error, error.__traceback__)
         return 0
+
+
+@cython.final
+cdef class ConnectionGreenlet(RequestGreenlet):
+    """The greenlet of one exchange on a connection."""
+
+    cdef int serve(self) except -1:
+        cdef Connection connection = self.connection
+        self.connection = None
+        return connection.run_exchange()
