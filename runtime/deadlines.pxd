@@ -11,7 +11,7 @@ cdef struct Link:
 cdef class Timed:
     cdef Link link_in
     cdef Link link_out
-    cdef void expired(self, DeadlineQueue queue)
+    cdef int expired(self, DeadlineQueue queue) except -1
 
 
 cdef class DeadlineQueue:

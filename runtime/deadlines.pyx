@@ -52,8 +52,9 @@ cdef class Timed:
         unlink(&self.link_in)
         unlink(&self.link_out)
 
-    cdef void expired(self, DeadlineQueue queue):
+    cdef int expired(self, DeadlineQueue queue) except -1:
         """Called on the hub when this object's time in `queue` is over; it has already been taken out."""
+        return 0
 
 
 cdef class DeadlineQueue:

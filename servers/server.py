@@ -206,11 +206,9 @@ class WSGIServer:
         self.close()
         engine = self._engine
         if engine is not None and self.started:
-            engine.drain()
+            run_on_hub(engine.drain)
             self._wait_until_idle(engine, self.stop_timeout if timeout is None else timeout)
-            done = Event()
-            get_hub().loop.run_callback(lambda: (engine.abort_all(), done.set()))
-            done.wait()
+            run_on_hub(engine.abort_all)
         self._stopped.set()
 
     def __enter__(self) -> WSGIServer:
@@ -275,6 +273,20 @@ class WSGIServer:
         if error is not None:
             text += "".join(traceback.format_exception(error))
         self.error_log.write(text)
+
+
+def run_on_hub(callback: Callable[[], object]) -> None:
+    """Run `callback` in the hub, where request greenlets are started from, and wait for its end."""
+    done = Event()
+
+    def run() -> None:
+        try:
+            callback()
+        finally:
+            done.set()
+
+    get_hub().loop.run_callback(run)
+    done.wait()
 
 
 def spawn_limit(spawn: Any) -> int | None:

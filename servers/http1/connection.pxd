@@ -57,6 +57,8 @@ cdef class Connection(Transport):
 
     cdef int open(self, Endpoint endpoint, int fd, str host, str port) except -1
     cdef int close(self) except -1
+    cdef int close_if_idle(self) except -1
+    cdef int fail(self, BaseException error) except -1
     cdef int read_heads(self) except -1
     cdef int serve_buffered(self) except -1
     cdef int begin(self, const char* data, size_t size, bint buffered) except -1

@@ -23,7 +23,7 @@ from time import perf_counter, time
 from gevent import GreenletExit
 
 from ...runtime.deadlines cimport DeadlineQueue, Link, unlink
-from ...runtime.request_greenlet cimport RequestGreenlet, current, start
+from ...runtime.request_greenlet cimport RequestGreenlet, start
 from .exchange cimport make_exchange, put_simple_response
 from .head cimport SCAN_INCOMPLETE, SCAN_REJECTED, Head, HeadParser, ScanResult
 from .transport cimport GONE, WOULD_BLOCK, iovec
@@ -178,18 +178,20 @@ cdef class Engine(ExchangeContext):
                 connection.serve_buffered()
 
     def drain(self):
-        """Stop keeping connections alive: idle ones are closed now, the others after their response."""
+        """On the hub: stop keeping connections alive. Idle ones are closed now, the others after their response."""
         self.draining = True
         for connection in self.every_connection():
             (<Connection>connection).close_if_idle()
 
     def abort_all(self):
-        """Kill the request greenlets and close every connection. Must run on the hub."""
+        """On the hub: kill the request greenlets, refuse what is queued, and close every connection."""
         cdef Connection connection
         for each in self.every_connection():
             connection = <Connection>each
             if connection.greenlet is not None:
                 connection.greenlet.throw(GreenletExit)
+            elif connection.state == QUEUED:
+                connection.refuse(503, "the server is stopping", b"Retry-After: 1\r\n")
         for each in self.every_connection():
             (<Connection>each).close()
         self.sweeper.stop()
@@ -257,31 +259,44 @@ cdef class Connection(Transport):
             self.engine.closed_one()
         return 0
 
-    def close_if_idle(self):
-        """Close the connection unless a request, or part of one, is there."""
+    cdef int close_if_idle(self) except -1:
+        """Close the connection unless a request, or part of one, is there or has just arrived."""
         if self.state == READING and self.buffered() == 0 and not self.dispatching:
-            self.close()
+            self.read_heads()
+            if self.state == READING and self.buffered() == 0:
+                self.close()
+        return 0
 
     # Events, on the hub.
 
     def on_readable(self):
-        if self.state == READING:
-            self.read_heads()
-        elif self.state == LINGERING:
-            self.discard()
-        elif self.state == DRAINING:
-            self.drain()
-        else:
-            Transport.on_readable(self)
+        try:
+            if self.state == READING:
+                self.read_heads()
+            elif self.state == LINGERING:
+                self.discard()
+            elif self.state == DRAINING:
+                self.drain()
+            else:
+                Transport.on_readable(self)
+        except BaseException as error:
+            self.fail(error)
 
-    cdef void expired(self, DeadlineQueue queue):
-        self.engine.timed_out += 1
+    cdef int expired(self, DeadlineQueue queue) except -1:
+        if queue is not self.engine.idle_queue and queue is not self.engine.linger_queue:
+            self.engine.timed_out += 1
         if self.state == RUNNING:
             self.wake_late(queue)
         elif queue is self.engine.head_queue:
             self.refuse(408, f"the request head did not arrive within {queue.timeout:g} s", b"")
         else:
             self.close()
+        return 0
+
+    cdef int fail(self, BaseException error) except -1:
+        """Something that is nobody's mistake but ours or the machine's: it costs this connection only."""
+        self.engine.hub.handle_error(self, type(error), error, error.__traceback__)
+        return self.close()
 
     # Requests.
 
@@ -348,7 +363,7 @@ cdef class Connection(Transport):
         engine.requests += 1
         environ["REMOTE_ADDR"] = self.remote_host
         environ["REMOTE_PORT"] = self.remote_port
-        self.exchange = make_exchange(engine, self, head)
+        self.exchange = make_exchange(engine, self, head)  # takes the environ out of the head
         if 0 < <long long>engine.max_body < head.content_length:
             return self.refuse(413, f"the request body is larger than {engine.max_body} bytes", b"")
         if engine.must_queue():
@@ -369,6 +384,7 @@ cdef class Connection(Transport):
             self.started = perf_counter()
             self.started_at = time()
         fresh.connection = self
+        self.greenlet = fresh
         self.dispatching = True
         try:
             start(fresh)
@@ -379,14 +395,11 @@ cdef class Connection(Transport):
     cdef int run_exchange(self) except -1:
         """In the request greenlet: run the exchange and see to what comes after it. Raises nothing."""
         cdef Exchange exchange = self.exchange
-        self.greenlet = current()
         try:
             exchange.run()
             self.end_exchange(exchange)
         except BaseException as error:
-            # Not the application's doing: what it raises has been dealt with inside.
-            self.engine.hub.handle_error(self, type(error), error, error.__traceback__)
-            self.close()
+            self.fail(error)  # not the application's: what that raises has been dealt with inside
         self.greenlet = None
         return 0
 

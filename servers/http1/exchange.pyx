@@ -127,8 +127,9 @@ cdef class Exchange:
             self.answer()
         except BaseException as error:
             self.fail(error)
-        self.over = True
-        self.body.detach()
+        finally:
+            self.over = True
+            self.body.detach()
         return 0
 
     cdef int answer(self) except -1:
@@ -268,7 +269,7 @@ cdef class Exchange:
         room = self.head.content_length - <long long>self.sent
         if <long long>size <= room:
             return size
-        if not self.overrun and not self.is_head:
+        if not self.overrun and not self.is_head and not is_bodiless(self.head.status):
             self.overrun = True
             self.report(
                 None, f"the response body is longer than its Content-Length of {self.head.content_length}; it is cut there"

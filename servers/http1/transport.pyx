@@ -7,7 +7,8 @@ watcher's callback, by a deadline, or by an exception that somebody throws into 
 There is no output buffer: a response that does not fit the kernel's makes its greenlet wait. The input buffer holds what
 was received beyond what has been used, so it is empty on an idle connection and then takes no memory.
 
-The context's scratch buffers are shared by all connections of a server. Their content is valid until the next switch.
+The context's scratch buffers are shared by all connections of a server. Their content is valid until the next switch,
+so nothing that might run Python code (and with it a switch) may come between filling and using one.
 """
 
 cimport cython

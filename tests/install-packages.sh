@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that tests and benchmarks use. Without root it only says which are missing.
+set -euo pipefail
+declare -A provides=([curl]=curl [wrk]=wrk [nginx]=nginx-light)
+missing=()
+for command in "${!provides[@]}"; do
+    PATH="$PATH:/usr/sbin" command -v "$command" >/dev/null || missing+=("${provides[$command]}")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "these programs are needed and missing; install the packages: ${missing[*]}" >&2
+    exit 1
+fi
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
