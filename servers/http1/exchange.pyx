@@ -21,9 +21,10 @@ from time import perf_counter
 from gevent import get_hub
 
 from .head cimport Head
+from .out_buffer cimport OutBuffer
 from .request_body cimport make_body
 from .response_head cimport append_date, append_number, is_bodiless, make_response_head
-from .transport cimport MSG_MORE, IoContext, OutBuffer, Transport, iovec
+from .transport cimport MSG_MORE, IoContext, Transport, iovec
 
 from ...runtime import limits
 from ...runtime.errors import ClientDisconnected, RequestBodyError

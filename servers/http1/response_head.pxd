@@ -1,5 +1,5 @@
 cimport cython
-from .transport cimport OutBuffer
+from .out_buffer cimport OutBuffer
 
 
 @cython.final

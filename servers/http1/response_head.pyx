@@ -9,7 +9,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from .chars cimport HUBLET_DIGIT, HUBLET_TOKEN, class_span, equals_lower, hublet_chars_init, hublet_has_control
-from .transport cimport OutBuffer
+from .out_buffer cimport OutBuffer
 
 cdef extern from *:
     """

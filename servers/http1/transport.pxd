@@ -1,8 +1,6 @@
-cimport cython
-from libc.string cimport memcpy
-
 from ...runtime.deadlines cimport DeadlineQueue, Sweeper, Timed
 from ...runtime.request_greenlet cimport greenlet
+from .out_buffer cimport OutBuffer
 
 cdef extern from *:
     """
@@ -28,21 +26,6 @@ cdef extern from "<sys/uio.h>":
 cdef enum:
     WOULD_BLOCK = -1
     GONE = -2
-
-
-@cython.final
-cdef class OutBuffer:
-    cdef char* data
-    cdef size_t size
-    cdef size_t capacity
-    cdef int reserve(self, size_t more) except -1
-
-    cdef inline int append(self, const char* piece, size_t size) except -1:
-        if self.size + size > self.capacity:
-            self.reserve(size)
-        memcpy(self.data + self.size, piece, size)
-        self.size += size
-        return 0
 
 
 cdef class IoContext:

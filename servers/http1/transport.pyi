@@ -1,8 +1,6 @@
 from ...runtime.deadlines import Timed
 from ..settings import Settings
 
-class OutBuffer: ...
-
 class IoContext:
     def __init__(self, settings: Settings) -> None: ...
 

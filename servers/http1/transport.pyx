@@ -11,7 +11,6 @@ The context's scratch buffers are shared by all connections of a server. Their c
 so nothing that might run Python code (and with it a switch) may come between filling and using one.
 """
 
-cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdlib cimport free, malloc, realloc
@@ -23,6 +22,7 @@ from gevent import get_hub, sleep
 
 from ...runtime.deadlines cimport DeadlineQueue, Sweeper, unlink
 from ...runtime.request_greenlet cimport current, greenlet, resume
+from .out_buffer cimport OutBuffer
 
 from ...runtime import limits
 from ...runtime.errors import ClientDisconnected, RequestBodyError
@@ -45,34 +45,6 @@ cdef enum:
 cdef size_t RECV_SIZE = limits.RECV_SIZE
 cdef size_t FAIRNESS_BYTES = limits.FAIRNESS_BYTES
 cdef long long SENDFILE_SIZE = limits.SENDFILE_SIZE
-
-
-@cython.final
-cdef class OutBuffer:
-    """A growing byte buffer in which responses are put together."""
-
-    def __cinit__(self):
-        self.capacity = 16384
-        self.data = <char*>malloc(self.capacity)
-        if self.data == NULL:
-            raise MemoryError()
-
-    def __dealloc__(self):
-        free(self.data)
-
-    cdef int reserve(self, size_t more) except -1:
-        """Make room for `more` bytes behind `size`."""
-        cdef char* larger
-        cdef size_t capacity = self.capacity
-        if self.size + more > capacity:
-            while capacity < self.size + more:
-                capacity *= 2
-            larger = <char*>realloc(self.data, capacity)
-            if larger == NULL:
-                raise MemoryError()
-            self.data = larger
-            self.capacity = capacity
-        return 0
 
 
 cdef class IoContext:
