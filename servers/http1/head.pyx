@@ -93,7 +93,8 @@ SPECIAL_FIELDS = {
 cdef str METHOD = "REQUEST_METHOD", PATH = "PATH_INFO", QUERY = "QUERY_STRING", RAW = "RAW_URI"
 cdef str PROTOCOL = "SERVER_PROTOCOL", HTTP_HOST = "HTTP_HOST"
 cdef str HTTP_10 = "HTTP/1.0", HTTP_11 = "HTTP/1.1", SLASH = "/", EMPTY = ""
-cdef tuple METHODS = tuple("GET POST HEAD PUT DELETE OPTIONS PATCH".split())
+cdef str GET = "GET", HEAD = "HEAD"
+cdef tuple METHODS = (GET, "POST", HEAD, "PUT", "DELETE", "OPTIONS", "PATCH")
 
 
 cdef inline unsigned int next_hash(unsigned int value, unsigned char c) noexcept:
@@ -153,11 +154,12 @@ cdef bint is_authority(const char* p, size_t n) noexcept:
         end = class_span(p, n, HUBLET_HOST)
         if end == 0:
             return False
-        for i in range(end):
-            if p[i] == c"%" and not (
-                i + 2 < end and is_class(p[i + 1], HUBLET_HEX) and is_class(p[i + 2], HUBLET_HEX)
-            ):
-                return False
+        if memchr(p, c"%", end) != NULL:
+            for i in range(end):
+                if p[i] == c"%" and not (
+                    i + 2 < end and is_class(p[i + 1], HUBLET_HEX) and is_class(p[i + 2], HUBLET_HEX)
+                ):
+                    return False
     if end == n:
         return True
     if p[end] != c":":
@@ -196,10 +198,12 @@ cdef class HeadParser:
         self.max_header_size = max_header_size
         self.max_header_fields = max_header_fields
         # The keys that every head sets are there from the beginning: a copy of the dictionary keeps its capacity, so
-        # that filling it in does not make it grow.
+        # that filling it in does not make it grow. What most requests say does not even have to be set.
         self.template = dict(base_environ)
-        for key in (METHOD, PATH, QUERY, RAW, PROTOCOL, HTTP_HOST):
+        for key in (PATH, QUERY, RAW, HTTP_HOST):
             self.template[key] = EMPTY
+        self.template[METHOD] = GET
+        self.template[PROTOCOL] = HTTP_11
 
     def parse(self, bytes data not None):
         """Parse one head from the beginning of `data`; return a Head, or None when it is not complete.
@@ -318,9 +322,11 @@ cdef class HeadParser:
                 break
         if method is None:
             method = PyUnicode_DecodeLatin1(line, method_size, NULL)
-        head.is_head = method == "HEAD"
-        PyDict_SetItem(head.environ, METHOD, method)
-        PyDict_SetItem(head.environ, PROTOCOL, HTTP_11 if head.minor else HTTP_10)
+        head.is_head = method is HEAD
+        if not head.minor:
+            PyDict_SetItem(head.environ, PROTOCOL, HTTP_10)
+        if method is not GET:
+            PyDict_SetItem(head.environ, METHOD, method)
         if method == "CONNECT":
             return self.reject(501, "this server is not a proxy: CONNECT is not implemented")
         return self.parse_target(target, target_size, method, head)
