@@ -9,23 +9,27 @@ from __future__ import annotations
 import dataclasses
 import logging
 import resource
-import socket
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY
+from socket import socket as Socket
 from typing import Any
 
-from gevent import Timeout, get_hub, spawn
+from gevent import Timeout, get_hub, getcurrent, spawn
+from gevent.baseserver import parse_address
 from gevent.event import Event
+from gevent.pywsgi import LoggingLogAdapter
+from gevent.server import StreamServer
 
 from ..runtime import limits
 from ..runtime.errors import SettingsError
+from ..runtime.request_greenlet import RequestGreenlet
 from .access_log import AccessLog
 from .acceptor import Acceptor
 from .http1.connection import Endpoint, Engine
 from .http1.exchange import FileWrapper
-from .listeners import open_listener
 from .settings import Settings
 
 SERVER_SOFTWARE = "hublet"
@@ -55,8 +59,12 @@ class WSGIServer:
     `settings` holds everything else. Raises TypeError for arguments of pywsgi that have no meaning here.
     """
 
-    #: How long `stop` without a timeout waits for requests in flight, in seconds; pywsgi's name and default.
+    #: How long `stop` without a timeout waits when `spawn` bounds the requests, in seconds; pywsgi's name and default.
     stop_timeout: float = 1
+    #: The address family and the address of the first listening socket, which `start` completes with the real port.
+    family: int
+    address: Any
+    _application: Callable[..., Any] | None = None
 
     def __init__(
         self,
@@ -79,30 +87,29 @@ class WSGIServer:
         settings = settings or Settings()
         bound = spawn_limit(spawn)
         self.settings = settings if bound is None else dataclasses.replace(settings, max_in_flight=bound)
-        self.application = application
+        self._engine: Engine | None = None
+        if application is not None:  # a subclass may have it as a method
+            self.application = application
         self.environ = dict(environ or {})
-        self.log = log
-        self.error_log = make_error_log(error_log)
+        self.log = log if isinstance(log, AccessLog) else make_stream(log, logging.INFO)
+        self.error_log = make_stream(error_log, logging.ERROR)
         self._backlog = self.settings.backlog if backlog is None else backlog
-        self._listener = listener
-        self._sockets: list[socket.socket] = []
+        self._sockets: list[Socket] = []
         self._acceptors: list[Acceptor] = []
         self._endpoints: list[Endpoint] = []
-        self._engine: Engine | None = None
-        self._stopped = Event()
-        self._stopped.set()
-        if isinstance(listener, (socket.socket, list)) or hasattr(listener, "getsockname"):
+        self._stop_event = Event()
+        self._stop_event.set()
+        if isinstance(listener, list) or hasattr(listener, "getsockname"):
             self._adopt(listener if isinstance(listener, list) else [listener])
-            self._address: Any = self._sockets[0].getsockname()
         else:
-            self._address = listener
+            self.family, self.address = parse_address(listener)
 
     # State.
 
     @property
     def started(self) -> bool:
-        """Whether the server accepts connections, or is draining."""
-        return not self._stopped.is_set()
+        """Whether the server accepts connections."""
+        return not self._stop_event.is_set()
 
     @property
     def closed(self) -> bool:
@@ -110,26 +117,32 @@ class WSGIServer:
         return not self._sockets
 
     @property
-    def socket(self) -> socket.socket:
+    def application(self) -> Callable[..., Any] | None:
+        """The application; one that is assigned while the server runs answers the next request."""
+        return self._application
+
+    @application.setter
+    def application(self, application: Callable[..., Any] | None) -> None:
+        self._application = application
+        if self._engine is not None and application is not None:
+            self._engine.app = application
+
+    @property
+    def socket(self) -> Socket:
         """The first listening socket. Raises AttributeError before `start` has opened it."""
         if not self._sockets:
             raise AttributeError("the server has no listening socket: it has not been started, or has been stopped")
         return self._sockets[0]
 
     @property
-    def address(self) -> Any:
-        """The address of the first listening socket, as `getsockname` gives it."""
-        return self._address
-
-    @property
     def server_host(self) -> str | None:
         """The host of `address`, or None for a socket without one."""
-        return self._address[0] if isinstance(self._address, tuple) else None
+        return self.address[0] if isinstance(self.address, tuple) else None
 
     @property
     def server_port(self) -> int | None:
         """The port of `address`, or None for a socket without one."""
-        return self._address[1] if isinstance(self._address, tuple) else None
+        return self.address[1] if isinstance(self.address, tuple) else None
 
     def statistics(self) -> Statistics:
         """Return the present counters; all zero before `start`."""
@@ -149,67 +162,93 @@ class WSGIServer:
 
     # Life.
 
+    def init_socket(self) -> None:
+        """Open the listening socket, unless sockets were given. Part of `start`; on its own for servers that fork.
+
+        Raises OSError when the address cannot be had.
+        """
+        if not self._sockets:
+            listener = StreamServer.get_listener(self.address, self._backlog, self.family)
+            self._adopt([listener])
+
     def start(self) -> None:
         """Listen and accept. Returns at once; requests are served while the hub runs. Nothing happens if started.
 
-        Raises ListenError when the address cannot be had, and TypeError without an application.
+        Raises OSError when the address cannot be had, and TypeError without an application.
         """
-        if self.started:
-            return
-        if not callable(self.application):
-            raise TypeError(f"the application must be callable, not {self.application!r}")
-        if not self._sockets:
-            self._adopt([open_listener(self._listener, self._backlog)])
-            self._address = self._sockets[0].getsockname()
-        engine = Engine(
-            self.settings, self.application, self._on_error, make_record(self.log), connection_limit(self.settings)
-        )
-        self._engine = engine
-        self._endpoints = [Endpoint(engine, self._base_environ(each), self.settings) for each in self._sockets]
-        loop = get_hub().loop
-        self._acceptors = [
-            Acceptor(engine, endpoint, each, loop, self._report) for endpoint, each in zip(self._endpoints, self._sockets)
-        ]
-        if engine.max_connections:
-            engine.on_room = self._start_accepting
-        self._stopped.clear()
-        self._start_accepting()
+        if not self.started:
+            self.init_socket()
+            self._stop_event.clear()
+            try:
+                self.start_accepting()
+            except BaseException:
+                self.close()
+                raise
+
+    def start_accepting(self) -> None:
+        """Accept connections on the hub of this thread. Part of `start`; on its own for servers that fork."""
+        if self._engine is None or self._engine.draining:
+            if not callable(self.application):
+                raise TypeError(f"the application must be callable, not {self.application!r}")
+            limit = connection_limit(self.settings)
+            self._engine = Engine(self.settings, self.application, self._on_error, make_record(self.log), limit)
+        if not self._acceptors:
+            engine, loop = self._engine, get_hub().loop
+            self._endpoints = [Endpoint(engine, self._base_environ(each), self.settings) for each in self._sockets]
+            self._acceptors = [
+                Acceptor(engine, endpoint, each, loop, self._report)
+                for endpoint, each in zip(self._endpoints, self._sockets, strict=True)
+            ]
+            if engine.max_connections:
+                engine.on_room = self._resume_accepting
+        self._resume_accepting()
+
+    def stop_accepting(self) -> None:
+        """Leave new connections in the kernel's backlog; those that are open go on."""
+        for acceptor in self._acceptors:
+            acceptor.stop()
+        self._acceptors = []
+        if self._engine is not None:
+            self._engine.on_room = None
 
     def serve_forever(self, stop_timeout: float | None = None) -> None:
-        """Start if that has not been done, and return when the server has been stopped.
+        """Start if that has not been done, and return when the server has been stopped or closed.
 
-        `stop_timeout` is passed to `stop` when this call ends because of an exception, such as KeyboardInterrupt.
+        `stop_timeout` is passed to `stop`, which is called when this ends because of an exception such as
+        KeyboardInterrupt.
         """
         self.start()
         try:
-            self._stopped.wait()
+            self._stop_event.wait()
         finally:
             if self.started:
                 spawn(self.stop, stop_timeout).join()
 
     def close(self) -> None:
         """Stop accepting and close the listening sockets; requests in flight go on."""
-        for acceptor in self._acceptors:
-            acceptor.stop()
+        self.stop_accepting()
         for each in self._sockets:
             each.close()
-        self._acceptors = []
         self._sockets = []
-        if self._engine is not None:
-            self._engine.on_room = None
+        self._stop_event.set()
 
     def stop(self, timeout: float | None = None) -> None:
-        """Stop: accept no more, close idle connections, wait for the requests in flight, then kill what is left.
+        """Stop: accept no more, close idle connections, and let requests in flight finish.
 
-        Waits `timeout` seconds at most, `stop_timeout` by default. The requests that are killed see GreenletExit.
+        With a `timeout` (seconds), wait that long for them at the most and then kill what is left, which sees
+        GreenletExit. Without one, return at once, as pywsgi does; if `spawn` bounds the requests, that means
+        `stop_timeout`. Called by a request's own greenlet it returns at once too, and goes on in the background.
         """
         self.close()
         engine = self._engine
-        if engine is not None and self.started:
-            run_on_hub(engine.drain)
-            self._wait_until_idle(engine, self.stop_timeout if timeout is None else timeout)
-            run_on_hub(engine.abort_all)
-        self._stopped.set()
+        if engine is None:
+            return
+        if timeout is None and self.settings.max_in_flight:
+            timeout = self.stop_timeout
+        if isinstance(getcurrent(), RequestGreenlet):
+            spawn(self._drain, engine, timeout)
+        else:
+            self._drain(engine, timeout)
 
     def __enter__(self) -> WSGIServer:
         return self
@@ -219,16 +258,24 @@ class WSGIServer:
 
     # Details.
 
-    def _adopt(self, sockets: list[socket.socket]) -> None:
+    def _adopt(self, sockets: list[Socket]) -> None:
         for each in sockets:
             each.setblocking(False)
             each.listen(self._backlog)  # says nothing new to a socket that listens already
-            if each.family in (socket.AF_INET, socket.AF_INET6):
+            if each.family in (AF_INET, AF_INET6):
                 # Accepted sockets inherit this; responses go out whole, so waiting to fill a segment only delays them.
-                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                each.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         self._sockets = list(sockets)
+        self.family = sockets[0].family
+        self.address = sockets[0].getsockname()
 
-    def _start_accepting(self) -> None:
+    def _drain(self, engine: Engine, timeout: float | None) -> None:
+        run_on_hub(engine.drain)
+        if timeout is not None:
+            self._wait_until_idle(engine, timeout)
+            run_on_hub(engine.abort_all)
+
+    def _resume_accepting(self) -> None:
         for acceptor in self._acceptors:
             acceptor.start()
 
@@ -241,7 +288,7 @@ class WSGIServer:
             idle.wait()
         engine.on_idle = None
 
-    def _base_environ(self, listener: socket.socket) -> dict[str, Any]:
+    def _base_environ(self, listener: Socket) -> dict[str, Any]:
         name = listener.getsockname()
         host, port = (name[0], str(name[1])) if isinstance(name, tuple) else ("localhost", "")
         return {
@@ -313,52 +360,34 @@ def connection_limit(settings: Settings) -> int:
     return max(soft - limits.DESCRIPTOR_RESERVE, 1)
 
 
-class LoggerStream:
-    """A `logging.Logger` as the file-like object that logs are written to."""
-
-    def __init__(self, logger: logging.Logger, level: int) -> None:
-        self._logger = logger
-        self._level = level
-
-    def write(self, text: str) -> None:
-        """Log `text` as one record."""
-        self._logger.log(self._level, "%s", text.rstrip("\n"))
-
-    def writelines(self, lines: list[str]) -> None:
-        """Log each line."""
-        for line in lines:
-            self.write(line)
-
-    def flush(self) -> None:
-        """Records are not held back here."""
-
-
-class NullStream(LoggerStream):
+class NullStream:
     """Takes everything and keeps nothing."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.Logger("hublet.null"), logging.DEBUG)
 
     def write(self, text: str) -> None:
         """Do nothing."""
 
+    def writelines(self, lines: list[str]) -> None:
+        """Do nothing."""
 
-def make_error_log(error_log: Any) -> Any:
-    """The stream behind pywsgi's `error_log` argument."""
-    if error_log is None:
-        return NullStream()
-    if isinstance(error_log, str) and error_log == "default":
-        return sys.stderr
-    return LoggerStream(error_log, logging.ERROR) if isinstance(error_log, logging.Logger) else error_log
+    def flush(self) -> None:
+        """Do nothing."""
 
 
-def make_record(log: Any) -> Callable[..., object] | None:
-    """The access log's record function behind pywsgi's `log` argument; None when nothing is logged."""
+def make_stream(log: Any, level: int) -> Any:
+    """What stands behind pywsgi's `log` and `error_log` arguments: something to write lines of text to."""
     if log is None:
+        return NullStream()
+    if isinstance(log, str) and log == "default":
+        return sys.stderr
+    if hasattr(log, "log") and not hasattr(log, "write"):
+        return LoggingLogAdapter(log, level)
+    return log
+
+
+def make_record(log: Any) -> Callable[..., None] | None:
+    """The access log's record function, or None where nothing is logged."""
+    if isinstance(log, NullStream):
         return None
     if isinstance(log, AccessLog):
         return log.record
-    if isinstance(log, str) and log == "default":
-        log = sys.stderr
-    stream = LoggerStream(log, logging.INFO) if isinstance(log, logging.Logger) else log
-    return AccessLog("combined", lambda line: stream.write(line.decode("latin-1"))).record
+    return AccessLog("combined", lambda line: log.write(line.decode("ascii"))).record

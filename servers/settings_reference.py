@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from itertools import groupby
 from pathlib import Path
 
 from ..runtime.limits import KIB
-from .settings_sources import CONFIG_FILE, CONFIG_VARIABLE, OPTIONS, Option
+from .settings_sources import CONFIG_FILE, CONFIG_VARIABLE, Option, options_by_group
 
 PREAMBLE = f"""\
 Settings
@@ -63,7 +62,7 @@ def format_default(option: Option) -> str:
 def settings_reference() -> str:
     """The whole of docs/settings.rst."""
     parts = [PREAMBLE]
-    for group, options in groupby(OPTIONS.values(), key=lambda option: option.group):
+    for group, options in options_by_group().items():
         title = group.capitalize()
         parts.append(f"{title}\n{'-' * len(title)}\n")
         parts.extend(entry(option) for option in options)

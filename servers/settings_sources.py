@@ -210,6 +210,14 @@ TOML_READERS: dict[Kind, Callable[[object], object]] = {
 OPTIONS: Final = options_of(Settings)
 
 
+def options_by_group() -> dict[str, list[Option]]:
+    """The options under the heading of each group."""
+    groups: dict[str, list[Option]] = {}
+    for option in OPTIONS.values():
+        groups.setdefault(option.group, []).append(option)
+    return groups
+
+
 def resolve_settings(
     given: Mapping[str, Any], environ: Mapping[str, str], directory: Path, config: str | None = None
 ) -> SourcedSettings:

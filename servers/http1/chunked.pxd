@@ -11,7 +11,7 @@ cdef class ChunkedDecoder:
     cdef unsigned long long extensions_size
     cdef unsigned long long trailer_size
     cdef readonly bint finished
-    cdef str reason
+    cdef readonly str reason         # what is wrong with the coding; None while nothing is
     cdef Py_ssize_t decode(self, const char* data, size_t size, char* out, size_t room, size_t* consumed) noexcept
     cdef bint size_line(self, unsigned char c) noexcept
     cdef bint extension(self, unsigned char c) noexcept

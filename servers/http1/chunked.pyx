@@ -45,7 +45,10 @@ cdef enum State:
 
 @cython.final
 cdef class ChunkedDecoder:
-    """Decodes one body. `finished` becomes true after the last chunk and its trailer section."""
+    """Decodes one body. `finished` becomes true after the last chunk and its trailer section.
+
+    Payload in front of an error is delivered before the error is, wherever the bytes were cut into segments.
+    """
 
     def feed(self, bytes data not None, unsigned long long room=MAX_CHUNK):
         """Decode from `data`; return at most `room` bytes of payload, and how many bytes of `data` were consumed.
@@ -68,10 +71,12 @@ cdef class ChunkedDecoder:
         return False
 
     cdef Py_ssize_t decode(self, const char* data, size_t size, char* out, size_t room, size_t* consumed) noexcept:
-        """Copy up to `room` payload bytes to `out`; returns how many, or -1 with `reason` set."""
+        """Copy up to `room` payload bytes to `out`; returns how many, or -1 when there is only an error, `reason`."""
         cdef size_t i = 0, produced = 0, run
         cdef unsigned char c
-        cdef bint good = self.state != BROKEN
+        cdef bint good = True
+        if self.state == BROKEN:
+            return -1
         while good and i < size and not self.finished:
             if self.state == DATA:
                 run = min(size - i, room - produced)
@@ -108,8 +113,8 @@ cdef class ChunkedDecoder:
                 good = self.extension(c)
             else:
                 good = self.trailer(c)
-        consumed[0] = i
-        return <Py_ssize_t>produced if good else -1
+        consumed[0] = i if good else i - 1
+        return <Py_ssize_t>produced if good or produced else -1
 
     cdef bint size_line(self, unsigned char c) noexcept:
         if is_class(c, HUBLET_HEX):
@@ -132,14 +137,14 @@ cdef class ChunkedDecoder:
 
     cdef bint extension(self, unsigned char c) noexcept:
         """chunk-ext = *( ";" name [ "=" ( token / quoted-string ) ] ), without the optional white space."""
-        self.extension_size += 1
-        self.extensions_size += 1
         if c == c"\r" and self.state != EXT_QUOTED and self.state != EXT_ESCAPED:
             if not self.has_name:
                 return self.fail("a chunk extension has an empty name or value")
             self.has_name = False
             self.state = SIZE_LF
             return True
+        self.extension_size += 1
+        self.extensions_size += 1
         if self.extension_size > MAX_EXTENSION:
             return self.fail(f"chunk extensions longer than {MAX_EXTENSION} bytes in one chunk")
         if self.extensions_size > MAX_EXTENSIONS:

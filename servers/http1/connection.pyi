@@ -7,6 +7,8 @@ from .head import HeadParser
 from .transport import Transport
 
 class Engine(ExchangeContext):
+    app: Callable[..., Any]
+    draining: bool
     on_room: Callable[[], object] | None
     on_idle: Callable[[], object] | None
     max_connections: int

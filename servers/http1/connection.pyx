@@ -337,7 +337,7 @@ cdef class Connection(Transport):
         cdef Engine engine = self.engine
         cdef HeadParser parser = self.endpoint.parser
         cdef Head head = engine.head
-        cdef ScanResult result = parser.scan(data, size, &self.scan)
+        cdef ScanResult result = parser.scan(data, size, &self.scan, head)
         if result == SCAN_INCOMPLETE:
             if not buffered:
                 self.keep(data, size)

@@ -6,11 +6,11 @@ from .transport cimport IoContext, Transport, iovec
 
 
 cdef class ExchangeContext(IoContext):
-    cdef object app
+    cdef public object app
     cdef object on_error          # called as on_error(environ, exception, note)
     cdef bytes server_line        # "Server: ...\r\n", or empty
     cdef bint timed               # exchanges note the time of their first byte
-    cdef bint draining            # every response announces the end of its connection
+    cdef readonly bint draining            # every response announces the end of its connection
     cdef unsigned long long max_body
 
 

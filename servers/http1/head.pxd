@@ -13,6 +13,7 @@ cdef struct ScanState:
     size_t head_start    # where the request line begins, after leading empty lines
     size_t fields_start  # where the first field line begins; 0 while in the request line
     int fields           # field lines seen
+    bint line_parsed     # the last call of scan has parsed the request line
 
 
 @cython.final
@@ -46,14 +47,16 @@ cdef class HeadParser:
     cdef bint said_close
     cdef bint said_keep_alive
     cdef bint absolute
-    cdef ScanResult scan(self, const char* data, size_t size, ScanState* state) except *
+    cdef ScanResult scan(self, const char* data, size_t size, ScanState* state, Head head) except *
     cdef bint parse_into(self, const char* data, ScanState* state, Head head) except *
     cdef bint reject(self, int status, str reason) noexcept
+    cdef bint begin_head(self, const char* line, size_t size, Head head) except *
     cdef bint parse_request_line(self, const char* line, size_t size, Head head) except *
     cdef bint parse_target(self, const char* target, size_t size, str method, Head head) except *
     cdef bint parse_absolute(self, const char* target, size_t size, size_t* path, Head head) except *
     cdef bint parse_field(self, const char* line, size_t size, Head head) except *
     cdef bint parse_special(self, int special, const char* value, size_t size, Head head) except *
+    cdef bint parse_expect(self, const char* value, size_t size, Head head) except *
     cdef bint parse_connection(self, const char* value, size_t size, Head head) noexcept
     cdef bint parse_content_length(self, const char* value, size_t size, Head head) noexcept
     cdef bint settle_framing(self, Head head) except *

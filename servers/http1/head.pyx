@@ -1,9 +1,8 @@
 """The request head: from received bytes straight to the WSGI environ. No I/O, no clock, no state beyond the head.
 
-Two steps. `scan` finds the end of the head, however the bytes were cut into segments: it looks at each byte once, knows
-only lines, and enforces what must hold before the whole head is there (line and section sizes, field count, CRLF line
-ends), so nobody can make us buffer more than the limits. `parse_into` then reads the complete head in one pass,
-from a copy of the listener's base environ, with well-known names interned to their `HTTP_*` keys.
+Two steps. `scan` finds the end of the head, however the bytes were cut into segments: it looks at each byte once and
+enforces what must hold before the whole head is there (line and section sizes, field count, CRLF line ends, the request
+line), so nobody can make us buffer more than the limits. `parse_into` then reads the fields in one pass, into a copy of the listener's base environ, with well-known names interned to their `HTTP_*` keys.
 
 Grammar and rules are those of RFC 9112 (sections 2, 3, 5, 6) and RFC 9110 (sections 5, 7.2, 10.1.1); where they leave a
 choice the strict one is taken. The verdict on a head never depends on how it was segmented: each check looks only at
@@ -12,7 +11,7 @@ bytes up to the one that decides it, and the checks of one line come in a fixed 
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_Copy, PyDict_SetItem
+from cpython.dict cimport PyDict_Copy, PyDict_SetItem, PyDict_Size
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.stdlib cimport free, malloc
@@ -214,7 +213,7 @@ cdef class HeadParser:
         cdef Head head = Head.__new__(Head)
         cdef ScanResult result
         memset(&state, 0, sizeof(state))
-        result = self.scan(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), &state)
+        result = self.scan(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), &state, head)
         if result == SCAN_INCOMPLETE:
             return None
         if result == SCAN_REJECTED or not self.parse_into(PyBytes_AS_STRING(data), &state, head):
@@ -226,14 +225,16 @@ cdef class HeadParser:
         self.reason = reason
         return False
 
-    cdef ScanResult scan(self, const char* data, size_t size, ScanState* state) except *:
+    cdef ScanResult scan(self, const char* data, size_t size, ScanState* state, Head head) except *:
         """Look for the end of the head in `data`, from where the last call with this state left off.
 
         `data` holds everything since the beginning of the head. When the answer is SCAN_COMPLETE, `state.position` is
-        the head's size.
+        the head's size. The request line is parsed into `head` as soon as it is complete, so that nobody whose first
+        line is wrong has to wait for an answer.
         """
         cdef const char* newline
         cdef size_t end, content
+        state.line_parsed = False
         while True:
             newline = <const char*>memchr(data + state.position, c"\n", size - state.position)
             end = size if newline == NULL else newline - data
@@ -266,6 +267,9 @@ cdef class HeadParser:
                     self.reject(400, "too many empty lines before the request line")
                     return SCAN_REJECTED
             elif state.fields_start == 0:
+                if not self.begin_head(data + state.head_start, content - 1, head):
+                    return SCAN_REJECTED
+                state.line_parsed = True
                 state.fields_start = state.line_start = state.position
             else:
                 state.fields += 1
@@ -276,18 +280,12 @@ cdef class HeadParser:
 
     cdef bint parse_into(self, const char* data, ScanState* state, Head head) except *:
         """Parse the head that `scan` found complete into `head`; False with status and reason when it is refused."""
-        cdef const char* line = data + state.head_start
+        cdef const char* line = data + state.fields_start
         cdef const char* end = data + state.position - 2  # the empty line
-        cdef const char* eol = data + state.fields_start - 2
-        head.environ = <dict>PyDict_Copy(self.template)
+        cdef const char* eol
+        if not state.line_parsed:  # an earlier call did, into a head that has served others since
+            self.begin_head(data + state.head_start, line - 2 - data - state.head_start, head)
         head.size = state.position
-        head.content_length = -1
-        head.chunked = head.expect_continue = head.upgrade = head.is_head = False
-        self.te_count = self.length_count = self.host_count = 0
-        self.said_close = self.said_keep_alive = self.absolute = False
-        if not self.parse_request_line(line, eol - line, head):
-            return False
-        line = eol + 2
         while line < end:
             # `scan` has seen a CRLF at the end of every line up to `end`, so there is one to be found.
             eol = <const char*>memchr(line, c"\n", end - line) - 1
@@ -295,6 +293,15 @@ cdef class HeadParser:
                 return False
             line = eol + 2
         return self.settle_framing(head)
+
+    cdef bint begin_head(self, const char* line, size_t size, Head head) except *:
+        """Make `head` a new one and parse its request line."""
+        head.environ = <dict>PyDict_Copy(self.template)
+        head.content_length = -1
+        head.chunked = head.expect_continue = head.upgrade = head.is_head = False
+        self.te_count = self.length_count = self.host_count = 0
+        self.said_close = self.said_keep_alive = self.absolute = False
+        return self.parse_request_line(line, size, head)
 
     cdef bint parse_request_line(self, const char* line, size_t size, Head head) except *:
         """method SP request-target SP HTTP-version (RFC 9112 section 3)."""
@@ -451,9 +458,15 @@ cdef class HeadParser:
         elif special == CONNECTION:
             return self.parse_connection(value, size, head)
         elif special == EXPECT and head.minor:  # RFC 9110 section 10.1.1: ignored in HTTP/1.0
-            if not equals_lower(value, size, b"100-continue", 12):
+            return self.parse_expect(value, size, head)
+        return True
+
+    cdef bint parse_expect(self, const char* value, size_t size, Head head) except *:
+        """A list of expectations, of which one is known."""
+        if not equals_lower(value, size, b"100-continue", 12):
+            if any(each.strip(b" \t").lower() != b"100-continue" for each in value[:size].split(b",")):
                 return self.reject(417, "the only expectation served is 100-continue")
-            head.expect_continue = True
+        head.expect_continue = True
         return True
 
     cdef bint parse_content_length(self, const char* value, size_t size, Head head) noexcept:
@@ -487,7 +500,7 @@ cdef class HeadParser:
             elif equals_lower(value + start, token_end - start, b"keep-alive", 10):
                 self.said_keep_alive = True
             elif equals_lower(value + start, token_end - start, b"upgrade", 7):
-                head.upgrade = True
+                head.upgrade = head.minor == 1  # RFC 9110 section 7.8: ignored in HTTP/1.0
             start = end
         return True
 
@@ -516,6 +529,8 @@ cdef class HeadParser:
         codings = [each.strip(b" \t").lower() for each in self.te_value[:self.te_size].split(b",")]
         if not all(codings):
             return self.reject(400, "the Transfer-Encoding field has an empty element")
+        if b"chunked" in codings[:-1] and codings[-1] != b"chunked":
+            return self.reject(400, "the transfer coding chunked is not the last one")
         if any(each != b"chunked" for each in codings):
             return self.reject(501, "the only transfer coding served is chunked")
         return self.reject(400, "the transfer coding chunked is repeated")
@@ -542,9 +557,10 @@ cdef str environ_key(const char* name, size_t size):
 
 cdef int add_field(dict environ, object key, const char* value, size_t size, str separator) except -1:
     """Set a field, or join it to an earlier one of the same name (RFC 9110 section 5.3)."""
+    cdef Py_ssize_t count = PyDict_Size(environ)
     text = PyUnicode_DecodeLatin1(value, size, NULL)
     earlier = <object>PyDict_SetDefault(environ, key, text)
-    if earlier is not text:
+    if PyDict_Size(environ) == count:
         # Joining many fields one by one is bounded by the section's size and count.
         PyDict_SetItem(environ, key, f"{earlier}{separator}{text}")
     return 0

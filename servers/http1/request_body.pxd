@@ -18,6 +18,7 @@ cdef class RequestBody:
 
     cdef bint is_complete(self) noexcept
     cdef bint is_drainable(self) noexcept
+    cdef bint is_broken(self) noexcept
     cdef int skip(self, Transport transport) except -1
     cdef void detach(self) noexcept
     cdef Py_ssize_t fill(self, char* into, size_t room) except -1

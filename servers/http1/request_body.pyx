@@ -54,7 +54,11 @@ cdef class RequestBody:
         """Whether it is worth trying to receive what the application leaves unread."""
         if self.is_complete():
             return True
-        return self.failure is None and not self.continue_due and self.remaining <= <long long>MAX_DRAIN
+        return not self.is_broken() and not self.continue_due and self.remaining <= <long long>MAX_DRAIN
+
+    cdef bint is_broken(self) noexcept:
+        """Whether no more of the body can be had."""
+        return self.failure is not None or (self.decoder is not None and self.decoder.reason is not None)
 
     cdef int skip(self, Transport transport) except -1:
         """On the hub: throw away what has arrived of the body; 1 when it is over, 0 when more must come.
@@ -66,15 +70,16 @@ cdef class RequestBody:
         cdef Py_ssize_t got
         cdef size_t want, used
         while not self.is_complete():
+            if self.is_broken():
+                raise RequestBodyError(400, "the rest of the request body cannot be read")
             if transport.buffered():
                 if self.decoder is None:
                     used = min(transport.buffered(), <size_t>self.remaining)
                     self.remaining -= used
-                elif self.decoder.decode(
-                    transport.buffer + transport.buffer_start, transport.buffered(), scratch, RECV_SIZE,
-                    &used,
-                ) < 0:
-                    raise RequestBodyError(400, self.decoder.reason)
+                else:
+                    self.decoder.decode(
+                        transport.buffer + transport.buffer_start, transport.buffered(), scratch, RECV_SIZE, &used
+                    )
                 transport.use(used)
                 continue
             want = RECV_SIZE
@@ -157,7 +162,7 @@ cdef class RequestBody:
         cdef size_t used
         while produced == 0 and room and not self.decoder.finished:
             transport = self.require_open()
-            if transport.buffered():
+            if transport.buffered() or self.decoder.reason is not None:
                 produced = self.decoder.decode(
                     transport.buffer + transport.buffer_start, transport.buffered(), into, room, &used
                 )

@@ -1,0 +1,269 @@
+"""Ticker: live prices, and hundreds of waiting requests, from plain synchronous Flask.
+
+    pip install hublet[demo]
+    hublet app:app                  from this folder; then open http://127.0.0.1:8000
+    flask --app app run             Flask's own server works too, with a thread for each request
+
+Everything here blocks, as Flask code does: `time.sleep` in a view and in a generator, `queue.get`, `http.client`. Under
+hublet every one of these waits lets the other requests run, so one thread serves all of them at once.
+
+    /                     the page
+    /stream               prices and load, twice a second, as server-sent events
+    /wait?seconds=1       answers after waiting, as a slow database would
+    /burst?count=200      sends that many requests to /wait at once and tells, as it happens, how they overlap
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import queue
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from flask import Flask, Response, abort, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException
+
+app = Flask(__name__)
+
+
+# The market. A price is a function of time alone: noise of several periods on top of each other, each with the weight
+# that makes the sum look like a random walk. So there is nothing to keep, to lock or to stop; every worker of a server
+# agrees on every price, and after a restart the charts go on where they were.
+
+INTERVAL: Final = 0.5  # seconds from one price to the next
+HISTORY: Final = 120  # prices in a chart
+PERIODS: Final = tuple(2.0**power for power in range(-1, 9))  # of the noise, in seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """An invented security. `volatility` is how far noise of a one-second period moves its price, relative to it."""
+
+    code: str
+    name: str
+    price: float
+    volatility: float
+
+
+SYMBOLS: Final = (
+    Symbol("FERN", "Fernway Foods", 48.20, 0.0010),
+    Symbol("HALO", "Halo Optics", 212.75, 0.0014),
+    Symbol("KITE", "Kite Aerial", 17.34, 0.0026),
+    Symbol("LUMA", "Luma Pictures", 91.08, 0.0017),
+    Symbol("MOSS", "Mossbridge Water", 63.55, 0.0008),
+    Symbol("NIMB", "Nimbus Freight", 134.90, 0.0013),
+    Symbol("ORCA", "Orca Tidal Power", 78.41, 0.0019),
+    Symbol("PEAT", "Peat & Barley", 29.66, 0.0011),
+    Symbol("QUIL", "Quill Stationers", 8.92, 0.0022),
+    Symbol("TERN", "Tern Airways", 41.17, 0.0021),
+    Symbol("VOLT", "Voltaic Rail", 305.30, 0.0015),
+    Symbol("ZINC", "Zincworks", 22.84, 0.0018),
+)
+
+
+@lru_cache(maxsize=16 * 1024)
+def noise(code: str, period: float, step: int) -> float:
+    """A number from -1 to 1 that is always the same for the same arguments."""
+    return random.Random(f"{code} {period} {step}").uniform(-1, 1)
+
+
+def price_at(symbol: Symbol, seconds: float) -> float:
+    """The price at a time, in seconds since the epoch."""
+    logarithm = 0.0
+    for period in PERIODS:
+        step, fraction = divmod(seconds / period, 1)
+        blend = fraction * fraction * (3 - 2 * fraction)
+        before, after = noise(symbol.code, period, int(step)), noise(symbol.code, period, int(step) + 1)
+        logarithm += math.sqrt(period) * (before + (after - before) * blend)
+    return round(symbol.price * math.exp(symbol.volatility * logarithm), 2)
+
+
+@lru_cache(maxsize=2 * HISTORY)
+def prices_at(tick: int) -> tuple[float, ...]:
+    """All prices, in the order of SYMBOLS, at a number of intervals since the epoch."""
+    return tuple(price_at(symbol, tick * INTERVAL) for symbol in SYMBOLS)
+
+
+def current_tick() -> int:
+    return int(time.time() / INTERVAL)
+
+
+class Gauge:
+    """Counts what is going on now, and the most that ever was."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.now = 0
+        self.peak = 0
+        self.total = 0
+
+    @contextmanager
+    def count(self) -> Iterator[None]:
+        """Count one more for the `with` block."""
+        with self._lock:
+            self.now += 1
+            self.total += 1
+            self.peak = max(self.peak, self.now)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.now -= 1
+
+    def reading(self) -> dict[str, int]:
+        return {"now": self.now, "peak": self.peak, "total": self.total}
+
+
+in_flight = Gauge()
+
+
+# What a request may ask for.
+
+MAX_WAIT: Final = 30.0  # seconds
+MAX_BURST: Final = 500  # requests
+MAX_BURST_WAIT: Final = 5.0  # seconds
+# How much longer than it asks for a request of a burst may take, all together, before it is given up.
+BURST_PATIENCE: Final = 20.0
+
+
+def number_argument(name: str, default: float, low: float, high: float) -> float:
+    """A number of the query string; answers 400 and says what is allowed if it is none or out of bounds."""
+    text = request.args.get(name, str(default))
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:  # which is also how a NaN compares
+        abort(400, f"{name} must be a number from {low:g} to {high:g}, not {text[:40]!r}")
+    return value
+
+
+@app.errorhandler(HTTPException)
+def describe_error(error: HTTPException) -> tuple[Response, int]:
+    code = error.code or 500
+    return jsonify(error=error.description, status=code), code
+
+
+@app.after_request
+def allow_own_content_only(response: Response) -> Response:
+    response.headers["Content-Security-Policy"] = "default-src 'self'"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+@app.get("/")
+def page() -> str:
+    prices = prices_at(current_tick())
+    return render_template("page.html", listed=list(zip(SYMBOLS, prices, strict=True)), max_wait=MAX_WAIT)
+
+
+@app.get("/wait")
+def wait() -> Response:
+    """Wait as long as `seconds` says, then answer how long it took."""
+    seconds = number_argument("seconds", 1.0, 0.0, MAX_WAIT)
+    started = time.perf_counter()
+    with in_flight.count():
+        time.sleep(seconds)
+        others = in_flight.now - 1
+    return jsonify(asked=seconds, waited=round(time.perf_counter() - started, 3), others_in_flight=others)
+
+
+@app.get("/stream")
+def stream() -> Response:
+    return live_response(events(), "text/event-stream")
+
+
+def events() -> Iterator[str]:
+    """Server-sent events: the charts so far, then prices and load at every tick, until the client is gone.
+
+    A server closes the generator when it cannot write to the client any more; the `with` then uncounts the request.
+    """
+    with in_flight.count():
+        tick = current_tick()
+        past = [prices_at(earlier) for earlier in range(tick - HISTORY + 1, tick + 1)]
+        charts = dict(zip((symbol.code for symbol in SYMBOLS), zip(*past, strict=True), strict=True))
+        yield "retry: 1000\n" + event("charts", {"charts": charts, "in_flight": in_flight.reading()})
+        while True:
+            time.sleep(INTERVAL - time.time() % INTERVAL)
+            yield event("tick", {"prices": prices_at(current_tick()), "in_flight": in_flight.reading()})
+
+
+def event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+
+
+def live_response(body: Iterator[str], mimetype: str) -> Response:
+    """A response that reaches the client piece by piece: neither caches nor proxies may hold it back."""
+    return Response(body, mimetype=mimetype, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+
+# Browsers open at most six connections to a server, so a page cannot have 200 requests in flight. The server sends them
+# for it, over real connections to itself.
+
+burst_lock = threading.Lock()
+
+
+@app.get("/burst")
+def burst() -> Response:
+    """Send requests to /wait at once and stream, one JSON object a line, when each began and ended."""
+    count = int(number_argument("count", 200, 1, MAX_BURST))
+    seconds = number_argument("seconds", 1.0, 0.0, MAX_BURST_WAIT)
+    server = (request.environ["SERVER_NAME"], int(request.environ["SERVER_PORT"]))
+    if not burst_lock.acquire(blocking=False):
+        abort(429, "another burst is running; try again when it is over")
+    response = live_response(Burst(server, count, seconds).lines(), "application/x-ndjson")
+    response.call_on_close(burst_lock.release)
+    return response
+
+
+class Burst:
+    """Requests that run at once, a thread each, and report to one queue. Times are seconds since the first began."""
+
+    def __init__(self, server: tuple[str, int], count: int, seconds: float) -> None:
+        self.server = server
+        self.seconds = seconds
+        self.reports: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self.threads = [threading.Thread(target=self.request, args=(number,)) for number in range(count)]
+        self.began = 0.0
+
+    def lines(self) -> Iterator[str]:
+        """Run the burst. Each request reports its `began`, then its `ended` and `status` (0: no answer)."""
+        unfinished = len(self.threads)
+        with in_flight.count():
+            yield json.dumps({"count": unfinished, "seconds": self.seconds}) + "\n"
+            self.began = time.perf_counter()
+            try:
+                for thread in self.threads:
+                    thread.start()
+                while unfinished:
+                    report = self.reports.get()
+                    unfinished -= "ended" in report
+                    yield json.dumps(report) + "\n"
+            finally:
+                for thread in self.threads:
+                    if thread.ident is not None:  # it was started before the client went away
+                        thread.join()
+
+    def request(self, number: int) -> None:
+        self.report(number, "began")
+        connection = http.client.HTTPConnection(*self.server, timeout=self.seconds + BURST_PATIENCE)
+        status = 0
+        try:
+            connection.request("GET", f"/wait?seconds={self.seconds}")
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            app.logger.error("request %d of a burst to %s port %d failed: %s", number, *self.server, error)
+        finally:
+            connection.close()
+            self.report(number, "ended", status=status)
+
+    def report(self, number: int, moment: str, **more: int) -> None:
+        self.reports.put({"number": number, moment: round(time.perf_counter() - self.began, 4), **more})

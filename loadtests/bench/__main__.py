@@ -1,0 +1,130 @@
+"""The command line of the comparison."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from .cases import CASES
+from .cases.case import Case, Options
+from .errors import UsageError
+from .machine import arrange_process, describe_machine, require_machine
+from .report import Run, to_markdown, write_report
+from .runner import CaseResult, choose_servers, run_case
+from .servers import BY_NAME, program
+from .signals import end_on_signals
+
+DOCS: Final = Path("docs")
+DEFAULTS: Final = Options()
+CASE_NAMES: Final = tuple(case.name for case in CASES)
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
+
+
+def names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests.bench",
+        description="Compare hublet with the other servers that are installed.",
+        epilog=f"Cases: {', '.join(CASE_NAMES)}. Servers: {', '.join(BY_NAME)}.",
+    )
+    parser.add_argument("--only", type=names, default=[], metavar="CASES", help="cases to run, by commas; default: all")
+    parser.add_argument("--servers", type=names, default=[], help="servers to run, by commas; default: each case's own")
+    parser.add_argument("--rounds", type=positive, default=DEFAULTS.rounds, help="rounds of each server (%(default)s)")
+    parser.add_argument(
+        "--duration", type=positive, default=DEFAULTS.seconds, metavar="S", help="seconds of one round (%(default)s)"
+    )
+    parser.add_argument(
+        "--connections", type=positive, default=DEFAULTS.connections, help="of the crowded cases (%(default)s)"
+    )
+    parser.add_argument(
+        "--transfer-mib",
+        type=positive,
+        default=DEFAULTS.transfer_mib,
+        metavar="MIB",
+        help="size of a transfer (%(default)s)",
+    )
+    parser.add_argument(
+        "--server-core", type=int, default=DEFAULTS.server_core, metavar="N", help="default: %(default)s"
+    )
+    parser.add_argument("--load-core", type=int, default=DEFAULTS.load_core, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR",
+        help=f"where the report is written; default: {DOCS}, or nowhere if cases or servers were selected",
+    )  # fmt: skip
+    return parser
+
+
+def choose_cases(wanted: Sequence[str]) -> list[Case]:
+    unknown = sorted(set(wanted) - set(CASE_NAMES))
+    if unknown:
+        raise UsageError(f"unknown case {', '.join(unknown)}; known are: {', '.join(CASE_NAMES)}")
+    return [case for case in CASES if case.name in wanted or not wanted]
+
+
+def show(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def run_comparison(arguments: argparse.Namespace, command: str) -> Run:
+    """Run the chosen cases one after another. Raises UsageError before anything is started."""
+    options = Options(
+        rounds=arguments.rounds, seconds=arguments.duration, connections=arguments.connections,
+        transfer_mib=arguments.transfer_mib, server_core=arguments.server_core, load_core=arguments.load_core,
+    )  # fmt: skip
+    chosen = [(case, choose_servers(case, arguments.servers)) for case in choose_cases(arguments.only)]
+    require_machine(options)
+    arrange_process(options)
+    machine = describe_machine()
+    results = [run_case(case, servers, options, show) for case, servers in chosen if servers]
+    compared = {server.name: server.version() or "not installed" for _, servers in chosen for server in servers}
+    return Run(
+        date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        command=command,
+        rounds=options.rounds,
+        seconds=options.seconds,
+        machine=machine,
+        versions=compared | {"load generator": program("wrk", "--version")() or "wrk is not installed"},
+        results=results,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the comparison; 0 if every round was good, 1 if some failed or a case was skipped, 2 for a wrong usage."""
+    given = sys.argv[1:] if argv is None else list(argv)
+    arguments = make_parser().parse_args(given)
+    end_on_signals()
+    try:
+        run = run_comparison(arguments, shlex.join(["python", "-m", "loadtests.bench", *given]))
+    except UsageError as error:
+        show(f"loadtests.bench: {error}")
+        return 2
+    selected = arguments.only or arguments.servers
+    output = arguments.output or (None if selected else DOCS)
+    if output is None:
+        print(to_markdown(run))
+    else:
+        for path in write_report(run, output):
+            show(f"wrote {path}")
+    return 0 if all(is_complete(result) for result in run.results) else 1
+
+
+def is_complete(result: CaseResult) -> bool:
+    return result.skipped is None and not any(outcome.failures for outcome in result.results)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

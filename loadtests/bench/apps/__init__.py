@@ -1,0 +1,1 @@
+"""The WSGI applications that every server runs alike."""

@@ -1,0 +1,97 @@
+"""What a case is made of: application, servers, how one round is measured, how it is shown, what is aimed at."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from ..launch import Probe, Running
+from ..stats import Sample
+
+# Descriptors that a client or a server needs beside its connections: libraries, listeners, logs, the event loop.
+SPARE_DESCRIPTORS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How large the run is: `rounds` of `seconds` each, `connections` for the crowded cases, MiB for the transfers."""
+
+    rounds: int = 5
+    seconds: int = 4
+    connections: int = 10_000
+    transfer_mib: int = 1024
+    server_core: int = 0
+    load_core: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the report: its heading, and a format string over the figures' names, such as "{rate:,.0f}"."""
+
+    heading: str
+    form: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What hublet is to reach: its `figure` at least or at most `bound`, or, with `over`, its ratio to that server's.
+
+    Ratios are "times as good as", so more is better in them whatever the figure is.
+    """
+
+    text: str
+    figure: str
+    sense: Literal["at least", "at most"]
+    bound: float
+    over: str | None = None
+    unit: str = ""
+
+
+def no_obstacle(options: Options) -> str | None:
+    return None
+
+
+def prepare_nothing(options: Options, directory: Path) -> None:
+    """For cases whose servers need no files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One thing that is measured for several servers.
+
+    `servers` are those compared by default; any other server that has the ability `needs` may be asked for by name.
+    `primary` is the figure that ratios are made of, `worst` names those whose maximum over the rounds is shown rather
+    than the median. `obstacle` says what on this machine forbids the case, `prepare` makes its files, and `measure`
+    takes one round's figures from a server that runs.
+    """
+
+    name: str
+    title: str
+    method: str
+    app: str
+    probe: Probe
+    servers: tuple[str, ...]
+    needs: str
+    measure: Callable[[Running, Options], Sample]
+    columns: tuple[Column, ...]
+    primary: str
+    more_is_better: bool
+    worst: frozenset[str] = frozenset()
+    targets: tuple[Target, ...] = ()
+    obstacle: Callable[[Options], str | None] = no_obstacle
+    prepare: Callable[[Options, Path], None] = prepare_nothing
+
+
+def too_few_descriptors(options: Options) -> str | None:
+    """The obstacle of the crowded cases: client and server need a descriptor for each connection."""
+    needed = options.connections + SPARE_DESCRIPTORS
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        return (
+            f"{options.connections:,} connections need {needed:,} descriptors, but the hard limit is {hard:,}: "
+            f"raise it (ulimit -Hn {needed}) or ask for fewer (--connections {max(1, hard - SPARE_DESCRIPTORS)})"
+        )
+    return None

@@ -1,0 +1,19 @@
+"""What may go wrong in a benchmark: with one round of one server, or with the machine it is to run on."""
+
+from __future__ import annotations
+
+
+class BenchError(Exception):
+    """Base of the benchmark's own exceptions."""
+
+
+class RoundFailed(BenchError):
+    """One round of one server gave no figure that can be trusted. `reason` goes into the report."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class UsageError(BenchError):
+    """The command line or the machine does not allow the run that was asked for. The text says what to change."""

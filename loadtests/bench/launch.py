@@ -1,0 +1,184 @@
+"""One server's life: started on a free port and its core, waited for, checked, and ended with all its processes.
+
+A server leads a session of its own, so every process that it starts can be found, measured and ended by that session's
+id, and nothing else is ever signalled.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from grp import getgrgid
+from pathlib import Path
+from pwd import getpwuid
+from string import Template
+from typing import Final
+
+from .errors import RoundFailed
+from .servers import Server
+from .signals import signals_held
+
+HOST: Final = "127.0.0.1"
+ROOT: Final = Path(__file__).resolve().parents[2]
+START_SECONDS: Final = 15.0
+STOP_SECONDS: Final = 5.0
+POLL_SECONDS: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A request whose right answer is known: `path` and the whole `body` of a 200 response."""
+
+    path: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that answers. `directory` holds the case's files."""
+
+    name: str
+    port: int
+    pid: int
+    directory: Path
+
+    @property
+    def host(self) -> str:
+        return HOST
+
+    def url(self, path: str = "/") -> str:
+        return f"http://{HOST}:{self.port}{path}"
+
+    def resident_bytes(self) -> int:
+        """Resident user-space memory of the server's processes together. Raises RoundFailed if one ends meanwhile."""
+        try:
+            return sum(resident_bytes(pid) for pid in session_members(self.pid))
+        except OSError as error:
+            raise RoundFailed(f"a process of the server ended while its memory was read: {error}") from error
+
+
+@contextmanager
+def running(server: Server, app: str, directory: Path, core: int, probe: Probe) -> Iterator[Running]:
+    """Run `server` with `app` on `core` for the `with` block, which starts once `probe` has been answered rightly.
+
+    Raises RoundFailed, with the end of the server's output, where it does not come to that.
+    """
+    port = free_port()
+    values = template_values(app, directory, port)
+    for name, text in server.files.items():
+        (directory / name).write_text(Template(text).substitute(values))
+    command = ["taskset", "-c", str(core), *(Template(part).substitute(values) for part in server.command)]
+    log = directory / f"{server.name.replace(' ', '-')}.log"
+    with ExitStack() as started:
+        with signals_held(), log.open("wb") as output:
+            process = subprocess.Popen(
+                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                start_new_session=True, env={**os.environ, "BENCH_DIRECTORY": str(directory)},
+            )  # fmt: skip
+            started.callback(end_session, process)
+        wait_until_right(process, port, probe, log)
+        yield Running(server.name, port, process.pid, directory)
+        if has_ended(process.pid):
+            raise RoundFailed(f"the server ended during the round: {last_lines(log)}")
+
+
+def template_values(app: str, directory: Path, port: int) -> dict[str, str]:
+    module, _, attribute = app.partition(":")
+    return {
+        "python": sys.executable, "host": HOST, "port": str(port), "app": app, "module": module,
+        "attribute": attribute, "directory": str(directory), "user": getpwuid(os.geteuid()).pw_name,
+        "group": getgrgid(os.getegid()).gr_name,
+    }  # fmt: skip
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_until_right(process: subprocess.Popen[bytes], port: int, probe: Probe, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        if has_ended(process.pid):
+            raise RoundFailed(f"the server ended before it answered: {last_lines(log)}")
+        try:
+            status, body = get(port, probe.path)
+        except (OSError, http.client.HTTPException) as error:
+            if time.monotonic() > deadline:
+                raise RoundFailed(f"no answer within {START_SECONDS:g} s ({error}): {last_lines(log)}") from error
+            time.sleep(POLL_SECONDS)
+            continue
+        if (status, body) != (200, probe.body):
+            raise RoundFailed(f"wrong answer to {probe.path}: {status} {body[:80]!r}, expected {probe.body[:80]!r}")
+        return
+
+
+def get(port: int, path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(HOST, port, timeout=START_SECONDS)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def has_ended(pid: int) -> bool:
+    """Whether our child has ended. It is not reaped: until that is done, its id cannot become another process's."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def end_session(process: subprocess.Popen[bytes]) -> None:
+    """End the server's process group: SIGTERM, a bounded wait, SIGKILL for whatever is left.
+
+    The next server must not share its core with the rest of this one, so that all of it is waited for.
+    """
+    os.killpg(process.pid, signal.SIGTERM)
+    wait_while(lambda: not has_ended(process.pid))
+    os.killpg(process.pid, signal.SIGKILL)
+    wait_while(lambda: bool(session_members(process.pid)))
+    process.wait()
+
+
+def wait_while(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    while condition() and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+
+
+def session_members(session: int) -> list[int]:
+    """The processes of a session, by /proc/PID/stat; its sixth field is the session (the second may hold spaces)."""
+    members = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended since the directory was listed
+        if int(fields[3]) == session and fields[0] != "Z":
+            members.append(int(entry.name))
+    return members
+
+
+def resident_bytes(pid: int) -> int:
+    """Rss of /proc/PID/smaps_rollup, which is exact; VmRSS of /proc/PID/status lags by up to some pages a thread."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Rss:"):
+            return int(line.split()[1]) * 1024
+    raise RoundFailed(f"/proc/{pid}/smaps_rollup has no Rss line")
+
+
+def last_lines(log: Path, count: int = 3) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return " | ".join(lines[-count:]) or "it printed nothing"

@@ -1,0 +1,141 @@
+"""Writes a run as Markdown for readers and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from .runner import CaseResult, ServerResult
+from .stats import ratio
+from .targets import SUBJECT, Verdict, judge
+
+MARKDOWN: Final = "benchmarks.md"
+JSON: Final = "benchmarks.json"
+RATIO_HEADING: Final = f"{SUBJECT} is"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A whole run: when, how and on what, and the result of every case."""
+
+    date: str
+    command: str
+    rounds: int
+    seconds: int
+    machine: dict[str, str]
+    versions: dict[str, str]
+    results: Sequence[CaseResult]
+
+
+def write_report(run: Run, directory: Path) -> list[Path]:
+    """Write both files into `directory` and return their paths."""
+    directory.mkdir(parents=True, exist_ok=True)
+    markdown, json_file = directory / MARKDOWN, directory / JSON
+    markdown.write_text(to_markdown(run))
+    json_file.write_text(json.dumps(to_json(run), indent=2) + "\n")
+    return [markdown, json_file]
+
+
+def to_markdown(run: Run) -> str:
+    parts = [
+        "# Benchmarks",
+        f"Written by `{run.command}` on {run.date}. Every server ran alone on one core with the load generator on "
+        f"another, for {run.rounds} {'round' if run.rounds == 1 else 'rounds'} of {run.seconds} s, interleaved; "
+        f'figures are medians over the rounds. "{RATIO_HEADING}" says how many times as good {SUBJECT} was, as a ratio '
+        "of these medians: such ratios can be compared with those of other machines, the figures themselves cannot.",
+        "## Targets",
+        table(("Target", "Aim", "Measured", "Verdict"), [verdict_row(v) for r in run.results for v in judge(r)]),
+        *(case_section(result) for result in run.results),
+        "## Versions and machine",
+        table(("", ""), [*run.versions.items(), *run.machine.items()]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def verdict_row(verdict: Verdict) -> tuple[str, ...]:
+    target = verdict.target
+    unit = " ×" if target.over else f" {target.unit}" if target.unit else ""
+    measured = "" if verdict.measured is None else f"{verdict.measured:,.4g}{unit}"
+    return (target.text, f"{target.sense} {target.bound:g}{unit}", measured, verdict.text)
+
+
+def case_section(result: CaseResult) -> str:
+    case = result.case
+    parts = [f"## {case.title}", case.method]
+    if result.skipped:
+        parts.append(f"**Skipped:** {result.skipped}.")
+    else:
+        headings = ("Server", *(column.heading for column in case.columns), RATIO_HEADING, "Failed rounds")
+        parts.append(table(headings, (server_row(result, outcome) for outcome in result.results)))
+    if result.missing:
+        parts.append(f"Not installed, so not compared: {', '.join(result.missing)}.")
+    reasons = [f"- {o.server}: {reason}" for o in result.results for reason in dict.fromkeys(o.failures)]
+    if reasons:
+        parts.append("Why rounds failed:\n\n" + "\n".join(reasons))
+    return "\n\n".join(parts)
+
+
+def server_row(result: CaseResult, outcome: ServerResult) -> tuple[str, ...]:
+    case = result.case
+    summary = outcome.summary(case)
+    cells = [column.form.format_map(summary) if summary else "" for column in case.columns]
+    failed = f"{len(outcome.failures)} of {len(outcome.failures) + len(outcome.samples)}" if outcome.failures else "0"
+    return (outcome.server, *cells, ratio_cell(result, outcome), failed)
+
+
+def ratio_cell(result: CaseResult, outcome: ServerResult) -> str:
+    subject = result.of(SUBJECT)
+    if subject is None or outcome is subject or not subject.samples or not outcome.samples:
+        return ""
+    case = result.case
+    figures = [found.summary(case)[case.primary] for found in (subject, outcome)]
+    value = ratio(figures[0], figures[1], more_is_better=case.more_is_better)
+    return "" if value is None else f"{value:.2f} ×"
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; a bar within a cell, as servers print them, is escaped."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def to_json(run: Run) -> dict[str, Any]:
+    return {
+        "date": run.date,
+        "command": run.command,
+        "rounds": run.rounds,
+        "seconds": run.seconds,
+        "machine": run.machine,
+        "versions": run.versions,
+        "targets": [verdict_json(result.case.name, v) for result in run.results for v in judge(result)],
+        "cases": {result.case.name: case_json(result) for result in run.results},
+    }
+
+
+def verdict_json(case: str, verdict: Verdict) -> dict[str, Any]:
+    target = verdict.target
+    return {
+        "case": case, "text": target.text, "figure": target.figure, "sense": target.sense, "bound": target.bound,
+        "over": target.over, "measured": verdict.measured, "met": verdict.met, "verdict": verdict.text,
+    }  # fmt: skip
+
+
+def case_json(result: CaseResult) -> dict[str, Any]:
+    return {
+        "title": result.case.title,
+        "primary": result.case.primary,
+        "more_is_better": result.case.more_is_better,
+        "skipped": result.skipped,
+        "missing": result.missing,
+        "servers": {
+            outcome.server: {
+                "summary": outcome.summary(result.case),
+                "rounds": outcome.samples,
+                "failures": outcome.failures,
+            }
+            for outcome in result.results
+        },
+    }

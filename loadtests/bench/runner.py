@@ -1,0 +1,82 @@
+"""Runs cases: rounds outside, servers inside, so that a change of the machine's speed touches all of them alike."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .cases.case import Case, Options
+from .errors import RoundFailed, UsageError
+from .launch import running
+from .servers import BY_NAME, Server
+from .stats import Sample, summarise
+
+Progress = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class ServerResult:
+    """One server's rounds of one case: the figures of the good ones and the reasons of the others."""
+
+    server: str
+    samples: list[Sample] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def summary(self, case: Case) -> dict[str, float]:
+        return summarise(self.samples, case.worst)
+
+
+@dataclass(slots=True)
+class CaseResult:
+    """What a case gave. `missing` names servers that are not installed, `skipped` says why nothing ran at all."""
+
+    case: Case
+    results: list[ServerResult] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    skipped: str | None = None
+
+    def of(self, server: str) -> ServerResult | None:
+        return next((result for result in self.results if result.server == server), None)
+
+
+def choose_servers(case: Case, wanted: Sequence[str]) -> list[Server]:
+    """The servers to compare in a case: its own, or those of the wanted ones that are able to run it."""
+    if not wanted:
+        return [BY_NAME[name] for name in case.servers]
+    unknown = sorted(set(wanted) - set(BY_NAME))
+    if unknown:
+        raise UsageError(f"unknown server {', '.join(unknown)}; known are: {', '.join(BY_NAME)}")
+    return [BY_NAME[name] for name in wanted if case.needs in BY_NAME[name].abilities]
+
+
+def run_case(case: Case, servers: Sequence[Server], options: Options, progress: Progress) -> CaseResult:
+    """Run every round of a case. A server that fails fails alone; what it says goes into the result."""
+    result = CaseResult(case, skipped=case.obstacle(options))
+    if result.skipped:
+        progress(f"{case.name}: skipped: {result.skipped}")
+        return result
+    result.missing = [server.name for server in servers if server.version() is None]
+    present = [server for server in servers if server.name not in result.missing]
+    result.results = [ServerResult(server.name) for server in present]
+    with tempfile.TemporaryDirectory(prefix="hublet-bench-") as name:
+        directory = Path(name)
+        case.prepare(options, directory)
+        for number in range(1, options.rounds + 1):
+            for server, outcome in zip(present, result.results, strict=True):
+                shown = run_round(case, server, options, directory, outcome)
+                progress(f"{case.name}, round {number} of {options.rounds}, {server.name}: {shown}")
+    return result
+
+
+def run_round(case: Case, server: Server, options: Options, directory: Path, outcome: ServerResult) -> str:
+    """Run one round of one server, add it to `outcome`, and return a line about it."""
+    try:
+        with running(server, case.app, directory, options.server_core, case.probe) as target:
+            sample = case.measure(target, options)
+    except RoundFailed as failure:
+        outcome.failures.append(failure.reason)
+        return f"failed: {failure.reason}"
+    outcome.samples.append(sample)
+    return ", ".join(f"{column.heading} {column.form.format_map(sample)}" for column in case.columns)

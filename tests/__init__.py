@@ -1,0 +1,1 @@
+"""The tests: they mirror the packages; corpus/ holds raw requests, fuzz/ what looks for new ones."""

@@ -1,0 +1,1 @@
+"""Fuzz targets: deterministic for a seed, and silent unless an invariant breaks."""

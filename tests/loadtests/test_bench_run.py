@@ -1,0 +1,169 @@
+"""The comparison as a user runs it: end to end with a real server, briefly, and its refusals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from loadtests.bench import wrk
+from loadtests.bench.cases import CASES
+from loadtests.bench.cases.case import Case, Options, too_few_descriptors
+from loadtests.bench.errors import RoundFailed, UsageError
+from loadtests.bench.launch import Probe, running, session_members
+from loadtests.bench.runner import choose_servers
+from loadtests.bench.servers import BY_NAME, Server
+
+ROOT = Path(__file__).parents[2]
+HELLO = CASES[0]
+WRONG_SERVER = Server(
+    "wrong", ("$python", "-m", "http.server", "--bind", "$host", "$port"), lambda: "1.0", frozenset({"wsgi"})
+)
+
+
+def run_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "loadtests.bench", *arguments],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="cores are pinned and /proc is read")
+two_cores = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="server and load need a core each")
+gunicorn = pytest.mark.skipif(BY_NAME["gunicorn gevent"].version() is None, reason="gunicorn is not installed")
+
+
+@linux
+@two_cores
+@gunicorn
+@pytest.mark.skipif(not wrk.is_installed(), reason="wrk is not installed")
+def test_one_short_run_writes_a_report_with_good_figures(tmp_path: Path) -> None:
+    cases = ["hello", "waiting", "idle", "download", "upload"]
+    run = run_bench(
+        "--only", ",".join(cases), "--servers", "gunicorn gevent", "--rounds", "1", "--duration", "1",
+        "--connections", "50", "--transfer-mib", "3", "--output", str(tmp_path),
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    found = json.loads((tmp_path / "benchmarks.json").read_text())
+    assert list(found["cases"]) == cases
+    figures = {name: case["servers"]["gunicorn gevent"]["summary"] for name, case in found["cases"].items()}
+    assert figures["hello"]["rate"] > 100
+    assert 1.0 <= figures["waiting"]["p50_1"] < 2.0
+    assert figures["waiting"]["errors"] == 0
+    assert figures["idle"]["connections"] == 50
+    assert figures["download"]["gigabytes_per_second"] > 0
+    assert figures["upload"]["transfers"] >= 1
+    assert found["versions"]["gunicorn gevent"].startswith("gunicorn ")
+    assert "| gunicorn gevent | " in (tmp_path / "benchmarks.md").read_text()
+
+
+@linux
+@two_cores
+@gunicorn
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_comparison_and_its_servers(number: int) -> None:
+    command = [
+        sys.executable, "-m", "loadtests.bench", "--only", "idle", "--servers", "gunicorn gevent", "--rounds", "999",
+        "--connections", "100",
+    ]  # fmt: skip
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as bench:
+        assert bench.stderr is not None
+        assert "gunicorn gevent: connections" in bench.stderr.readline()
+        sessions: list[int] = []
+        deadline = time.monotonic() + 20
+        while not sessions:
+            assert time.monotonic() < deadline, "no server was started"
+            sessions = [child for child in children(bench.pid) if child in session_members(child)]
+        bench.send_signal(number)
+        assert bench.wait(timeout=20) == 128 + number
+    assert [session_members(session) for session in sessions] == [[] for _ in sessions]
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_unknown_names_are_refused_with_the_known_ones() -> None:
+    case = run_bench("--only", "hello,nothing")
+    assert case.returncode == 2
+    assert "unknown case nothing; known are: hello, hello-browser" in case.stderr
+    server = run_bench("--only", "hello", "--servers", "nobody")
+    assert server.returncode == 2
+    assert "unknown server nobody; known are: hublet, bjoern" in server.stderr
+
+
+@pytest.mark.parametrize("option", ["--rounds", "--duration", "--connections", "--transfer-mib"])
+def test_counts_below_one_are_refused(option: str) -> None:
+    refused = run_bench(option, "0")
+    assert refused.returncode == 2
+    assert "must be at least 1, not 0" in refused.stderr
+
+
+@linux
+def test_server_and_load_must_not_share_a_core() -> None:
+    refused = run_bench("--server-core", "0", "--load-core", "0")
+    assert refused.returncode == 2
+    assert "need a core each" in refused.stderr
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_wanted_servers_run_where_they_are_able_to(case: Case) -> None:
+    chosen = choose_servers(case, ["nginx", "cheroot", "gunicorn gevent"])
+    assert all(case.needs in server.abilities for server in chosen)
+    assert BY_NAME["gunicorn gevent"] in chosen
+    assert [server.name for server in choose_servers(case, [])] == list(case.servers)
+
+
+def test_an_unknown_server_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="unknown server other"):
+        choose_servers(HELLO, ["bjoern", "other"])
+
+
+def test_too_low_a_descriptor_limit_is_an_obstacle_that_says_what_to_do() -> None:
+    assert too_few_descriptors(Options(connections=1)) is None
+    obstacle = too_few_descriptors(Options(connections=2**40))
+    if obstacle is not None:
+        assert "the hard limit is" in obstacle
+        assert "--connections" in obstacle
+
+
+@linux
+def test_a_wrong_answer_fails_the_round_and_the_server_is_ended(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RoundFailed, match="wrong answer to /"),
+        running(WRONG_SERVER, HELLO.app, tmp_path, 0, HELLO.probe),
+    ):
+        pytest.fail("the block ran")
+
+
+@linux
+def test_a_server_that_cannot_start_fails_the_round_with_its_last_words(tmp_path: Path) -> None:
+    server = Server("broken", ("$python", "-c", "raise SystemExit('no $app today')"), lambda: "1", frozenset())
+    with (
+        pytest.raises(RoundFailed, match="ended before it answered: no a:b today"),
+        running(server, "a:b", tmp_path, 0, HELLO.probe),
+    ):
+        pytest.fail("the block ran")
+
+
+@linux
+def test_every_process_of_a_server_is_ended_when_the_block_fails(tmp_path: Path) -> None:
+    (tmp_path / "index.txt").write_text("here")
+    command = "import subprocess; subprocess.run(['$python', '-m', 'http.server', '-d', '$directory', '$port'])"
+    server = Server("parent", ("$python", "-c", command), lambda: "1", frozenset())
+    pid = 0
+    with (
+        pytest.raises(ZeroDivisionError),
+        running(server, "a:b", tmp_path, 0, Probe("/index.txt", b"here")) as target,
+    ):
+        pid = target.pid
+        assert len(session_members(pid)) == 2
+        assert target.resident_bytes() > 2**20
+        raise ZeroDivisionError
+    assert session_members(pid) == []

@@ -1,0 +1,78 @@
+"""The order of rounds, and what becomes of servers that are missing or fail; no server is started."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from loadtests.bench import runner
+from loadtests.bench.cases import CASES
+from loadtests.bench.cases.case import Case, Options
+from loadtests.bench.errors import RoundFailed
+from loadtests.bench.launch import Probe, Running
+from loadtests.bench.servers import Server
+from loadtests.bench.stats import Sample
+
+SERVERS = [Server(name, (), lambda: "1.0", frozenset({"wsgi"})) for name in ("one", "two", "three")]
+
+
+@pytest.fixture
+def order(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the servers in the order of their rounds, none of which is really started."""
+    started: list[str] = []
+
+    @contextmanager
+    def running(server: Server, app: str, directory: Path, core: int, probe: Probe) -> Iterator[Running]:
+        started.append(server.name)
+        yield Running(server.name, 1, 1, directory)
+
+    monkeypatch.setattr(runner, "running", running)
+    return started
+
+
+def measure(server: Running, options: Options) -> Sample:
+    return {"rate": 1.0, "p50_ms": 1.0, "p99_ms": 1.0}
+
+
+def fail_for_two(server: Running, options: Options) -> Sample:
+    if server.name == "two":
+        raise RoundFailed("no luck")
+    return measure(server, options)
+
+
+def run(servers: Sequence[Server], rounds: int, **changes: object) -> tuple[runner.CaseResult, list[str]]:
+    changed = {"measure": measure, "obstacle": lambda options: None, **changes}
+    case: Case = dataclasses.replace(CASES[0], **changed)  # type: ignore[arg-type]  # a field each, as above
+    lines: list[str] = []
+    return runner.run_case(case, servers, Options(rounds=rounds), lines.append), lines
+
+
+def test_rounds_are_interleaved(order: list[str]) -> None:
+    result, lines = run(SERVERS, 2)
+    assert order == ["one", "two", "three"] * 2
+    assert [len(outcome.samples) for outcome in result.results] == [2, 2, 2]
+    assert lines[0] == "hello, round 1 of 2, one: req/s 1, p50 ms (approx.) 1.00, p99 ms (approx.) 1.00"
+
+
+def test_missing_servers_are_named_and_left_out(order: list[str]) -> None:
+    missing = dataclasses.replace(SERVERS[1], version=lambda: None)
+    result, _ = run([SERVERS[0], missing], 1)
+    assert (result.missing, order) == (["two"], ["one"])
+
+
+def test_a_server_that_fails_fails_alone(order: list[str]) -> None:
+    result, lines = run(SERVERS, 2, measure=fail_for_two)
+    assert [(len(outcome.samples), outcome.failures) for outcome in result.results] == [
+        (2, []), (0, ["no luck", "no luck"]), (2, []),
+    ]  # fmt: skip
+    assert lines[1] == "hello, round 1 of 2, two: failed: no luck"
+
+
+def test_an_obstacle_skips_the_whole_case(order: list[str]) -> None:
+    result, lines = run(SERVERS, 2, obstacle=lambda options: "it rains")
+    assert (result.skipped, result.results, order) == ("it rains", [], [])
+    assert lines == ["hello: skipped: it rains"]

@@ -1,0 +1,126 @@
+"""Accepting connections: as many as there is room for, and none is lost when the descriptors run out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from tests.conftest import GET, Launch, Process, Serving, wait_until
+from tests.servers.http1.apps import answering
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_connections_over_the_limit_wait_until_one_is_closed(serve: Serving, limit: int) -> None:
+    served = serve(answering(list), max_connections=limit)
+    clients = [served.connect().send(GET) for _ in range(limit + 2)]
+    for client in clients[:limit]:
+        assert client.response().status == 200
+    gevent.idle()
+    assert [client.is_silent() for client in clients[limit:]] == [True, True]
+    assert served.server.statistics().accepted == limit
+    clients[0].close()
+    assert clients[limit].response().status == 200
+    assert clients[limit + 1].is_silent()
+    clients[1 % (limit + 1) if limit > 1 else limit].close()
+    assert clients[limit + 1].response().status == 200
+    assert served.server.statistics().connections == limit
+
+
+def test_a_full_server_recovers_again_and_again(serve: Serving) -> None:
+    served = serve(answering(list), max_connections=3)
+    for _ in range(20):
+        clients = [served.connect().send(GET) for _ in range(6)]
+        for client in clients:
+            assert client.response().status == 200
+            client.close()
+    served.until(connections=0)
+    assert served.server.statistics().accepted == 120
+
+
+def test_many_connections_at_once(serve: Serving) -> None:
+    """More than are accepted in one turn."""
+    go_on = Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        go_on.wait()
+        start_response("200 OK", [])
+        return []
+
+    served = serve(app)
+    clients = [served.connect().send(GET) for _ in range(300)]
+    served.until(connections=300, in_flight=300)
+    go_on.set()
+    assert {client.response().status for client in clients} == {200}
+
+
+SERVER = """
+    import resource
+    import sys
+
+    descriptors, max_connections = map(int, sys.argv[1:])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
+    import gevent
+    from hublet.servers.server import WSGIServer
+    from hublet.servers.settings import Settings
+
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return [repr(server.statistics()).encode()]
+
+    server = WSGIServer(("127.0.0.1", 0), app, log=None, settings=Settings(max_connections=max_connections))
+    server.start()
+    print(server.server_port, flush=True)
+    gevent.wait()
+"""
+
+
+def cpu_seconds(process: Process) -> float:
+    """The processor time that a process has used so far."""
+    with open(f"/proc/{process.popen.pid}/stat") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_running_out_of_descriptors_pauses_accepting(launch: Launch) -> None:
+    process = launch(SERVER, "64", "1000")
+    clients = [process.connect().send(GET) for _ in range(100)]
+    wait_until(lambda: process.errors())
+    before = cpu_seconds(process)
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        gevent.sleep(0.05)
+    assert cpu_seconds(process) - before < 0.1
+    assert process.errors().count("accepting pauses: Too many open files") == 1
+    answered = [client for client in clients if not client.is_silent()]
+    assert 40 < len(answered) < 64
+    for client in answered:
+        assert client.response().status == 200
+        client.close()
+    for client in clients:
+        if client not in answered:
+            assert client.response().status == 200
+            client.close()
+    assert process.connect().get().status == 200
+    assert "Traceback" not in process.errors()
+
+
+def test_the_descriptor_limit_bounds_the_connections_by_default(launch: Launch) -> None:
+    """Some descriptors are left to the application, and nothing runs out."""
+    process = launch(SERVER, "100", "0")
+    clients = [process.connect().send(GET) for _ in range(100)]
+    for client in clients[:36]:
+        assert client.response().status == 200
+    gevent.idle()
+    assert all(client.is_silent() for client in clients[36:])
+    for client in clients[:36]:
+        client.close()
+    for client in clients[36:72]:
+        assert client.response().status == 200
+    assert process.errors() == ""
