@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 
 from .patches.stdlib import patch_standard_library
 
@@ -11,9 +10,10 @@ from .patches.stdlib import patch_standard_library
 def main() -> int:
     """Run the command line in `sys.argv`. Returns the exit status."""
     early_imports = patch_standard_library()
-    # By name and here: an import statement at the top would load argparse, logging and sockets before the patching.
-    status: int = import_module(".cli", __package__).main(sys.argv[1:], early_imports)
-    return status
+    # Here, not at the top: it loads argparse, logging and sockets, which must not be loaded before the patching.
+    from .cli import main as run_command
+
+    return run_command(sys.argv[1:], early_imports)
 
 
 if __name__ == "__main__":

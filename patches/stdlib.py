@@ -44,7 +44,7 @@ def is_standard_library_patched() -> bool:
 
 
 def early_imports() -> list[str]:
-    """Describe the unpatched functions and classes that loaded modules, the standard library aside, hold in a global."""
+    """Describe the unpatched functions and classes that loaded modules, except the standard library's, hold."""
     captured = {
         id(getattr(sys.modules[module], name)): (f"{module}.{name}", consequence)
         for (module, name), consequence in CAPTURED.items()

@@ -35,15 +35,19 @@ SimpleQueue: Callable[[], Any] = monkey.get_original("_queue", "SimpleQueue")
 Empty: type[Exception] = monkey.get_original("_queue", "Empty")
 poll: Callable[[], Any] = monkey.get_original("select", "poll")
 
-# One write takes about so much. A pipe takes PIPE_BUF bytes as a whole (POSIX), so lines of several processes that share
-# it are not torn; for files larger pieces save system calls.
+# One write takes about so much. A pipe takes PIPE_BUF bytes as a whole (POSIX), so lines of several processes that
+# share it are not torn; for files larger pieces save system calls.
 FILE_PIECE: Final = 256 * KIB
 PIPE_PIECE: Final = select.PIPE_BUF
 # A descriptor that would block is polled, and tried again after this time whatever poll says: on some systems it does
 # not know terminals.
 RETRY_MILLISECONDS: Final = 1000
+# When a burst has filled this part of the limit the interval is cut short.
+RUSH: Final = 8
 # How long `close` waits by default for a file that takes no more.
 CLOSE_TIMEOUT: Final = 2.0
+NEWLINE: Final = 0x0A
+WRITERS: WeakSet[LineWriter] = WeakSet()
 
 
 def lost_report(count: int) -> bytes:
@@ -75,6 +79,7 @@ class LineWriter:
         self._piece = PIPE_PIECE if is_pipe(self._fd) else FILE_PIECE
         self._limit = limit
         self._interval = interval
+        self._rush = limit // RUSH
         self._report = report
         self._closed = False
         self._torn = False
@@ -98,9 +103,10 @@ class LineWriter:
             if self._closed or self._pending + len(line) > self._limit:
                 self._lose(1)
                 return
-            self._pending += len(line)
+            before = self._pending
+            self._pending = before + len(line)
             self._lines.append(line)
-            if not self._ordered:
+            if not self._ordered or before < self._rush <= self._pending:
                 self._ordered = True
                 self._order(None)
 
@@ -202,11 +208,8 @@ class LineWriter:
         poller.poll(RETRY_MILLISECONDS)
 
 
-NEWLINE: Final = 0x0A
-WRITERS: WeakSet[LineWriter] = WeakSet()
-
-
 def is_pipe(fd: int) -> bool:
+    """Whether a descriptor is open on a pipe."""
     try:
         return stat.S_ISFIFO(os.fstat(fd).st_mode)
     except OSError:

@@ -11,10 +11,21 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
+from ..runtime.linewriter import lost_report
+
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MICROSECONDS: Final = 1e6
 
 Format = Callable[[Mapping[str, Any], str, int, float, float, float], bytes]
+
+
+def lost_object(count: int) -> bytes:
+    """The JSON line that stands for lines that could not be written."""
+    return b'{"lost":%d}\n' % count
+
+
+# What a LineWriter says in each format about lines that it had to drop.
+LOST_REPORTS: Final = {"combined": lost_report, "json": lost_object}
 
 
 class AccessLog:

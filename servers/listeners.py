@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from ..runtime.errors import ListenError
 
 DEFAULT_HOST: Final = "127.0.0.1"
-EVERY_IPV4_INTERFACE: Final = "0.0.0.0"
+EVERY_IPV4_INTERFACE: Final = "0.0.0.0"  # noqa: S104  (a user asks for it by writing :port)
 HIGHEST_PORT: Final = 65535
 LOWEST_UNPRIVILEGED_PORT: Final = 1024
 # Set for a child process: a JSON object of addresses as they were asked for, and their descriptors. It does not begin
@@ -128,17 +128,24 @@ def listener_url(listener: socket.socket) -> str:
 def open_listeners(
     binds: tuple[str, ...], backlog: int, inherited: Mapping[str, socket.socket] | None = None
 ) -> dict[str, socket.socket]:
-    """Open every address, or take its inherited listener; on an error close those that were opened. Raises ListenError."""
+    """Open every address, or take its inherited listener; close inherited ones that are not wanted.
+
+    On an error, a ListenError, everything is closed again.
+    """
+    heirlooms = dict(inherited or {})
     listeners: dict[str, socket.socket] = {}
     try:
         for bind in binds:
             if bind in listeners:
                 raise ListenError(bind, "it is given twice; remove one")
-            listeners[bind] = (inherited or {}).get(bind) or open_listener(bind, backlog)
+            listeners[bind] = heirlooms.pop(bind) if bind in heirlooms else open_listener(bind, backlog)
     except ListenError:
         for listener in listeners.values():
             listener.close()
         raise
+    finally:
+        for listener in heirlooms.values():
+            listener.close()
     return listeners
 
 

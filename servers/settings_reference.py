@@ -1,11 +1,10 @@
-"""Writes docs/settings.rst from the fields of Settings: `python -m hublet.servers.settings_reference docs/settings.rst`."""
+"""Writes docs/settings.rst from the fields of Settings: `python -m hublet.servers.settings_reference`."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from ..runtime.limits import KIB
 from .settings_sources import CONFIG_FILE, CONFIG_VARIABLE, Option, options_by_group
 
 PREAMBLE = f"""\
@@ -16,47 +15,21 @@ Each setting has one name and four places where it can be given. The strongest f
 
 1. an option of the ``hublet`` command: ``--max-body 16M``;
 2. an environment variable: ``HUBLET_MAX_BODY=16M``;
-3. a TOML file, ``max-body = "16M"`` or ``max_body = "16M"``, at the top level or in a table ``[hublet]``: the file that
-   ``--config`` names, or ``{CONFIG_VARIABLE}``, or ``{CONFIG_FILE}`` in the current directory; an empty name means none;
+3. a TOML file, ``max-body = "16M"`` or ``max_body = "16M"``, at the top level or in a table ``[hublet]``: the file
+   that ``--config`` names, or ``{CONFIG_VARIABLE}``, or ``{CONFIG_FILE}`` in the current directory; an empty name
+   means none;
 4. the default.
 
-``hublet.serve(app, max_body=16 * 2**20)`` takes the same names as keyword arguments and reads neither variables nor files.
+``hublet.serve(app, max_body=16 * 2**20)`` takes the same names as keyword arguments and reads neither variables nor
+files.
 
-Sizes are bytes, or a number with a unit: ``8K``, ``64KiB``, ``1M``, ``2G`` (powers of 1024). Times are seconds. A setting
-that may be repeated is a comma-separated list in its variable and a list in TOML. Switches are ``--name`` and ``--no-name``
-on the command line, ``1``/``0``, ``true``/``false``, ``yes``/``no`` or ``on``/``off`` in variables, and ``true`` or ``false``
-in TOML. A variable that begins with ``HUBLET_`` and a key that no setting has are errors.
+Sizes are bytes, or a number with a unit: ``8K``, ``64KiB``, ``1M``, ``2G`` (powers of 1024). Times are seconds. A
+setting that may be repeated is a comma-separated list in its variable and a list in TOML. Switches are ``--name`` and
+``--no-name`` on the command line, ``1``/``0``, ``true``/``false``, ``yes``/``no`` or ``on``/``off`` in variables, and
+``true`` or ``false`` in TOML. A variable that begins with ``HUBLET_`` and a key that no setting has are errors.
 
-.. Written by ``python -m hublet.servers.settings_reference docs/settings.rst``: change servers/settings.py instead.
+.. Written by ``python -m hublet.servers.settings_reference``: change servers/settings.py instead.
 """
-
-
-def format_value(option: Option, value: object) -> str:
-    """Write a value as a person would: `64 KiB`, `30`, `a, b`, `on`."""
-    if option.kind == "size" and isinstance(value, int):
-        return format_size(value)
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, tuple):
-        return ", ".join(str(item) for item in value)
-    return str(value) or "empty"
-
-
-def format_size(size: int) -> str:
-    """Write a number of bytes with the largest unit that divides it."""
-    for unit, factor in (("GiB", KIB**3), ("MiB", KIB**2), ("KiB", KIB)):
-        if size and size % factor == 0:
-            return f"{size // factor} {unit}"
-    return str(size)
-
-
-def format_default(option: Option) -> str:
-    """Write the default with its unit: `64 KiB`, `30 seconds`."""
-    text = format_value(option, option.default)
-    plain_size = option.kind == "size" and text.isdigit() and option.default
-    return f"{text} {option.unit}" if option.unit and (option.kind != "size" or plain_size) else text
 
 
 def settings_reference() -> str:
@@ -75,19 +48,16 @@ def entry(option: Option) -> str:
     return (
         f"``{flag}``\n"
         f"    {option.help[0].upper()}{option.help[1:]}.\n"
-        f"    Default: {format_default(option)}. Variable: ``{option.variable}``.\n"
+        f"    Default: {option.format(option.default)}. Variable: ``{option.variable}``.\n"
     )
 
 
 def main(arguments: list[str]) -> int:
-    """Write the reference to the file named, or to standard output. Returns the exit status."""
+    """Write the reference to the file named, by default docs/settings.rst. Returns the exit status."""
     if len(arguments) > 1:
         print("usage: python -m hublet.servers.settings_reference [FILE]", file=sys.stderr)
         return 2
-    if arguments:
-        Path(arguments[0]).write_text(settings_reference(), encoding="utf-8")
-    else:
-        sys.stdout.write(settings_reference())
+    Path(*(arguments or ["docs/settings.rst"])).write_text(settings_reference(), encoding="utf-8")
     return 0
 
 

@@ -71,6 +71,18 @@ class Option:
         """Convert a value of a TOML file or a keyword argument. Raises SettingsError."""
         return self._convert(TOML_READERS[self.kind], value, source)
 
+    def format(self, value: Any) -> str:
+        """Write a value as a person would, with its unit: `64 KiB`, `30 seconds`, `a, b`, `on`."""
+        if self.kind == "size":
+            return format_size(value)
+        if self.kind == "flag":
+            return "on" if value else "off"
+        if self.kind == "list":
+            return ", ".join(value)
+        if self.kind == "number":
+            return f"{value:g} {self.unit}".rstrip()
+        return str(value) or "empty"
+
     def _convert(self, read: Callable[[Any], Any], given: Any, source: str) -> Any:
         try:
             value = read(given)
@@ -123,13 +135,23 @@ def parse_size(text: str) -> int:
     return int(match[1]) * UNITS[(match[2] or "").upper()]
 
 
+def format_size(size: int) -> str:
+    """Write a number of bytes with the largest unit that divides it."""
+    for unit, factor in reversed(UNITS.items()):
+        if unit and size and size % factor == 0:
+            return f"{size // factor} {unit}iB"
+    return f"{size} bytes" if size else "0"
+
+
 def parse_count(text: str) -> int:
+    """Read a whole number."""
     if re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()) is None:
         raise ValueError("must be a whole number")
     return int(text)
 
 
 def parse_number(text: str) -> float:
+    """Read a finite number."""
     try:
         return check_finite(float(text))
     except ValueError:
@@ -137,6 +159,7 @@ def parse_number(text: str) -> float:
 
 
 def parse_flag(text: str) -> bool:
+    """Read a switch."""
     truth = TRUTH.get(text.strip().lower())
     if truth is None:
         raise ValueError(f"must be one of {', '.join(TRUTH)}")
@@ -149,40 +172,47 @@ def parse_list(text: str) -> tuple[str, ...]:
 
 
 def check_finite(value: float) -> float:
+    """Return the number. Raises ValueError for NaN and the infinities, which no timeout can mean."""
     if not math.isfinite(value):
         raise ValueError("must be a finite number")
     return value
 
 
 def toml_size(value: object) -> int:
+    """Accept a number of bytes, or a string as on the command line."""
     return parse_size(value) if isinstance(value, str) else toml_count(value)
 
 
 def toml_count(value: object) -> int:
+    """Accept an integer."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("must be a whole number")
     return value
 
 
 def toml_number(value: object) -> float:
+    """Accept a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be a number")
     return check_finite(float(value))
 
 
 def toml_flag(value: object) -> bool:
+    """Accept a boolean."""
     if not isinstance(value, bool):
         raise ValueError("must be true or false")
     return value
 
 
 def toml_text(value: object) -> str:
+    """Accept a string."""
     if not isinstance(value, str):
         raise ValueError("must be a string")
     return value
 
 
 def toml_list(value: object) -> tuple[str, ...]:
+    """Accept a list of strings, or one string for a list of one."""
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
         raise ValueError("must be a list of strings")
@@ -276,19 +306,27 @@ def read_variables(environ: Mapping[str, str]) -> Layer:
     return layer
 
 
+def find_file(environ: Mapping[str, str], directory: Path, config: str | None) -> tuple[Path | None, str]:
+    """Decide which TOML file to read, if any, and say what named it. An empty name means that none is read."""
+    for chosen, source in ((config, "--config"), (environ.get(CONFIG_VARIABLE), CONFIG_VARIABLE)):
+        if chosen is not None:
+            return (directory / chosen if chosen else None), source
+    usual = directory / CONFIG_FILE
+    return (usual if usual.is_file() else None), CONFIG_FILE
+
+
 def read_file(environ: Mapping[str, str], directory: Path, config: str | None) -> Layer:
-    """Convert the keys of the TOML file. An empty `--config` or HUBLET_CONFIG means that none is read."""
-    chosen, source = (config, "--config") if config is not None else (environ.get(CONFIG_VARIABLE), CONFIG_VARIABLE)
-    path = directory / (CONFIG_FILE if chosen is None else chosen)
-    if chosen == "" or (chosen is None and not path.is_file()):
+    """Convert the keys of the TOML file."""
+    path, source = find_file(environ, directory, config)
+    if path is None:
         return {}
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         problem = f"the file cannot be read: {error.strerror}"
-        raise SettingsError("config", str(path), problem, CONFIG_FILE if chosen is None else source) from None
+        raise SettingsError("config", str(path), problem, source) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError("config", str(path), f"is not valid TOML: {error}", str(path)) from None
+        raise SettingsError("config", str(path), f"is not valid TOML: {error}", source) from None
     layer: Layer = {}
     for key, value in keys_of(document, str(path)).items():
         name = key.replace("-", "_")

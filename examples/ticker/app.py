@@ -93,6 +93,7 @@ def prices_at(tick: int) -> tuple[float, ...]:
 
 
 def current_tick() -> int:
+    """Give the number of intervals since the epoch."""
     return int(time.time() / INTERVAL)
 
 
@@ -119,6 +120,7 @@ class Gauge:
                 self.now -= 1
 
     def reading(self) -> dict[str, int]:
+        """Give the figures as the page knows them."""
         return {"now": self.now, "peak": self.peak, "total": self.total}
 
 
@@ -148,12 +150,14 @@ def number_argument(name: str, default: float, low: float, high: float) -> float
 
 @app.errorhandler(HTTPException)
 def describe_error(error: HTTPException) -> tuple[Response, int]:
+    """Answer an error as JSON."""
     code = error.code or 500
     return jsonify(error=error.description, status=code), code
 
 
 @app.after_request
 def allow_own_content_only(response: Response) -> Response:
+    """Forbid browsers to load anything from elsewhere."""
     response.headers["Content-Security-Policy"] = "default-src 'self'"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
@@ -161,6 +165,7 @@ def allow_own_content_only(response: Response) -> Response:
 
 @app.get("/")
 def page() -> str:
+    """Show the page, with the prices of now for readers without JavaScript."""
     prices = prices_at(current_tick())
     return render_template("page.html", listed=list(zip(SYMBOLS, prices, strict=True)), max_wait=MAX_WAIT)
 
@@ -178,6 +183,7 @@ def wait() -> Response:
 
 @app.get("/stream")
 def stream() -> Response:
+    """Stream prices and load."""
     return live_response(events(), "text/event-stream")
 
 
@@ -197,6 +203,7 @@ def events() -> Iterator[str]:
 
 
 def event(name: str, data: dict[str, Any]) -> str:
+    """Write one server-sent event."""
     return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
 
 
@@ -253,6 +260,7 @@ class Burst:
                         thread.join()
 
     def request(self, number: int) -> None:
+        """Send one request and report about it."""
         self.report(number, "began")
         connection = http.client.HTTPConnection(*self.server, timeout=self.seconds + BURST_PATIENCE)
         status = 0
@@ -266,4 +274,5 @@ class Burst:
             self.report(number, "ended", status=status)
 
     def report(self, number: int, moment: str, **more: int) -> None:
+        """Put a moment of a request into the queue."""
         self.reports.put({"number": number, moment: round(time.perf_counter() - self.began, 4), **more})

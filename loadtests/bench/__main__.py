@@ -25,6 +25,7 @@ CASE_NAMES: Final = tuple(case.name for case in CASES)
 
 
 def positive(text: str) -> int:
+    """Read a whole number from 1 up."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
@@ -32,10 +33,12 @@ def positive(text: str) -> int:
 
 
 def names(text: str) -> list[str]:
+    """Read names that are separated by commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Declare the options."""
     parser = argparse.ArgumentParser(
         prog="python -m loadtests.bench",
         description="Compare hublet with the other servers that are installed.",
@@ -69,6 +72,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def choose_cases(wanted: Sequence[str]) -> list[Case]:
+    """Give the cases that are wanted by name, or all, in the order of the report."""
     unknown = sorted(set(wanted) - set(CASE_NAMES))
     if unknown:
         raise UsageError(f"unknown case {', '.join(unknown)}; known are: {', '.join(CASE_NAMES)}")
@@ -76,6 +80,7 @@ def choose_cases(wanted: Sequence[str]) -> list[Case]:
 
 
 def show(line: str) -> None:
+    """Tell the person who waits how far it is."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -123,6 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def is_complete(result: CaseResult) -> bool:
+    """Tell whether every round of a case was good."""
     return result.skipped is None and not any(outcome.failures for outcome in result.results)
 
 

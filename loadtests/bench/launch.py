@@ -23,7 +23,7 @@ from string import Template
 from typing import Final
 
 from .errors import RoundFailed
-from .servers import Server
+from .servers import SEARCH_PATH, Server
 from .signals import signals_held
 
 HOST: Final = "127.0.0.1"
@@ -52,9 +52,11 @@ class Running:
 
     @property
     def host(self) -> str:
+        """The address that the server listens on."""
         return HOST
 
     def url(self, path: str = "/") -> str:
+        """Give the URL of a path on the server."""
         return f"http://{HOST}:{self.port}{path}"
 
     def resident_bytes(self) -> int:
@@ -81,7 +83,7 @@ def running(server: Server, app: str, directory: Path, core: int, probe: Probe) 
         with signals_held(), log.open("wb") as output:
             process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                start_new_session=True, env={**os.environ, "BENCH_DIRECTORY": str(directory)},
+                start_new_session=True, env={**os.environ, "PATH": SEARCH_PATH, "BENCH_DIRECTORY": str(directory)},
             )  # fmt: skip
             started.callback(end_session, process)
         wait_until_right(process, port, probe, log)
@@ -91,6 +93,7 @@ def running(server: Server, app: str, directory: Path, core: int, probe: Probe) 
 
 
 def template_values(app: str, directory: Path, port: int) -> dict[str, str]:
+    """Give what the names in a server's command and files stand for."""
     module, _, attribute = app.partition(":")
     return {
         "python": sys.executable, "host": HOST, "port": str(port), "app": app, "module": module,
@@ -107,6 +110,7 @@ def free_port() -> int:
 
 
 def wait_until_right(process: subprocess.Popen[bytes], port: int, probe: Probe, log: Path) -> None:
+    """Ask until the server answers. Raises RoundFailed for a wrong answer, for none in time, and if it ends."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         if has_ended(process.pid):
@@ -124,6 +128,7 @@ def wait_until_right(process: subprocess.Popen[bytes], port: int, probe: Probe, 
 
 
 def get(port: int, path: str) -> tuple[int, bytes]:
+    """Fetch a path over a connection of its own: its status and body."""
     connection = http.client.HTTPConnection(HOST, port, timeout=START_SECONDS)
     try:
         connection.request("GET", path)
@@ -151,6 +156,7 @@ def end_session(process: subprocess.Popen[bytes]) -> None:
 
 
 def wait_while(condition: Callable[[], bool]) -> None:
+    """Wait as long as a condition holds, but not longer than a server may take to stop."""
     deadline = time.monotonic() + STOP_SECONDS
     while condition() and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
@@ -180,5 +186,6 @@ def resident_bytes(pid: int) -> int:
 
 
 def last_lines(log: Path, count: int = 3) -> str:
+    """Give the end of a server's output in one line."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return " | ".join(lines[-count:]) or "it printed nothing"

@@ -35,6 +35,7 @@ def arrange_process(options: Options) -> None:
 
 
 def describe_machine() -> dict[str, str]:
+    """Name what the figures depend on, as text by heading."""
     return {
         "processor": processor_name(),
         "cores": str(os.cpu_count()),

@@ -40,6 +40,7 @@ def write_report(run: Run, directory: Path) -> list[Path]:
 
 
 def to_markdown(run: Run) -> str:
+    """Write the whole report for readers."""
     parts = [
         "# Benchmarks",
         f"Written by `{run.command}` on {run.date}. Every server ran alone on one core with the load generator on "
@@ -56,13 +57,15 @@ def to_markdown(run: Run) -> str:
 
 
 def verdict_row(verdict: Verdict) -> tuple[str, ...]:
+    """Write a target's row: what it is, the aim, what was measured, the verdict."""
     target = verdict.target
-    unit = " ×" if target.over else f" {target.unit}" if target.unit else ""
+    unit = " x" if target.over else f" {target.unit}" if target.unit else ""
     measured = "" if verdict.measured is None else f"{verdict.measured:,.4g}{unit}"
     return (target.text, f"{target.sense} {target.bound:g}{unit}", measured, verdict.text)
 
 
 def case_section(result: CaseResult) -> str:
+    """Write a case: what was done, a row for each server, and what went wrong."""
     case = result.case
     parts = [f"## {case.title}", case.method]
     if result.skipped:
@@ -79,6 +82,7 @@ def case_section(result: CaseResult) -> str:
 
 
 def server_row(result: CaseResult, outcome: ServerResult) -> tuple[str, ...]:
+    """Write a server's row of a case."""
     case = result.case
     summary = outcome.summary(case)
     cells = [column.form.format_map(summary) if summary else "" for column in case.columns]
@@ -87,13 +91,14 @@ def server_row(result: CaseResult, outcome: ServerResult) -> tuple[str, ...]:
 
 
 def ratio_cell(result: CaseResult, outcome: ServerResult) -> str:
+    """Write how many times as good hublet was, where both have figures."""
     subject = result.of(SUBJECT)
     if subject is None or outcome is subject or not subject.samples or not outcome.samples:
         return ""
     case = result.case
     figures = [found.summary(case)[case.primary] for found in (subject, outcome)]
     value = ratio(figures[0], figures[1], more_is_better=case.more_is_better)
-    return "" if value is None else f"{value:.2f} ×"
+    return "" if value is None else f"{value:.2f} x"
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -103,6 +108,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def to_json(run: Run) -> dict[str, Any]:
+    """Write the whole run for programs, with every single round."""
     return {
         "date": run.date,
         "command": run.command,
@@ -116,6 +122,7 @@ def to_json(run: Run) -> dict[str, Any]:
 
 
 def verdict_json(case: str, verdict: Verdict) -> dict[str, Any]:
+    """Write a target with its verdict for programs."""
     target = verdict.target
     return {
         "case": case, "text": target.text, "figure": target.figure, "sense": target.sense, "bound": target.bound,
@@ -124,6 +131,7 @@ def verdict_json(case: str, verdict: Verdict) -> dict[str, Any]:
 
 
 def case_json(result: CaseResult) -> dict[str, Any]:
+    """Write a case for programs."""
     return {
         "title": result.case.title,
         "primary": result.case.primary,

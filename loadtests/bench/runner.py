@@ -25,6 +25,7 @@ class ServerResult:
     failures: list[str] = field(default_factory=list)
 
     def summary(self, case: Case) -> dict[str, float]:
+        """Give the server's figures over all rounds; {} if none was good."""
         return summarise(self.samples, case.worst)
 
 
@@ -38,6 +39,7 @@ class CaseResult:
     skipped: str | None = None
 
     def of(self, server: str) -> ServerResult | None:
+        """Give the result of a server, or None if it did not take part."""
         return next((result for result in self.results if result.server == server), None)
 
 

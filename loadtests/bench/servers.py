@@ -7,6 +7,7 @@ $group (who runs the benchmark).
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +19,9 @@ from typing import Final
 WSGI: Final = "wsgi"  # runs a WSGI application
 YIELDS: Final = "yields"  # ten thousand waiting requests cost neither threads nor processes
 FILES: Final = "files"  # can send a file that is named by the request, by an application or itself
+
+# Debian keeps nginx where only root's PATH leads.
+SEARCH_PATH: Final = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ def program(name: str, *arguments: str) -> Callable[[], str | None]:
     """Make a version probe for a program on PATH that prints a dotted version number."""
 
     def probe() -> str | None:
-        path = shutil.which(name)
+        path = shutil.which(name, path=SEARCH_PATH)
         if path is None:
             return None
         shown = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
@@ -58,6 +62,7 @@ def program(name: str, *arguments: str) -> Callable[[], str | None]:
 
 
 def gunicorn(worker: str, *options: str) -> tuple[str, ...]:
+    """Write gunicorn's command for a class of workers."""
     return (
         "$python", "-m", "gunicorn", "--worker-class", worker, "--workers", "1", "--bind", "$host:$port",
         "--no-control-socket", "--log-level", "error", *options, "$app",

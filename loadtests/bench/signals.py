@@ -18,6 +18,7 @@ def end_on_signals() -> None:
 
 
 def end(number: int, frame: FrameType | None) -> None:
+    """Handle a signal: raise SystemExit."""
     for ending in ENDING:
         signal.signal(ending, signal.SIG_IGN)  # a second one would cut short what the first has set going
     raise SystemExit(128 + number)

@@ -28,6 +28,7 @@ def judge(result: CaseResult) -> list[Verdict]:
 
 
 def judge_target(target: Target, result: CaseResult) -> Verdict:
+    """Hold one target against a case's result."""
     needed = [name for name in (SUBJECT, target.over) if name is not None]
     for name in needed:
         obstacle = why_unmeasured(name, result)
@@ -45,6 +46,7 @@ def judge_target(target: Target, result: CaseResult) -> Verdict:
 
 
 def why_unmeasured(server: str, result: CaseResult) -> str | None:
+    """Say why there are no figures of a server, or None if there are."""
     if result.skipped:
         return "the case was skipped"
     if server in result.missing:

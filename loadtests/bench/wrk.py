@@ -48,22 +48,27 @@ MILLISECONDS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0, "h": 
 
 
 def read_requests(result: WrkResult, match: re.Match[str]) -> None:
+    """Read the number of requests that were answered."""
     result.requests = int(match[1])
 
 
 def read_rate(result: WrkResult, match: re.Match[str]) -> None:
+    """Read the requests in a second."""
     result.rate = float(match[1])
 
 
 def read_percentile(result: WrkResult, match: re.Match[str]) -> None:
+    """Read a line of the latency distribution."""
     result.percentiles[match[1]] = float(match[2]) * MILLISECONDS[match[3]]
 
 
 def read_socket_errors(result: WrkResult, match: re.Match[str]) -> None:
+    """Read the counts of connections that failed, by kind."""
     result.socket_errors = {kind: int(count) for kind, count in (part.split() for part in match[1].split(", "))}
 
 
 def read_bad_statuses(result: WrkResult, match: re.Match[str]) -> None:
+    """Read the number of responses with an error status."""
     result.bad_statuses = int(match[1])
 
 
@@ -112,6 +117,7 @@ def parse_wrk(output: str) -> WrkResult:
 
 
 def is_installed() -> bool:
+    """Tell whether wrk can be run."""
     return shutil.which(PROGRAM) is not None
 
 

@@ -283,11 +283,10 @@ cdef class Connection(Transport):
             self.fail(error)
 
     cdef int expired(self, DeadlineQueue queue) except -1:
-        if queue is not self.engine.idle_queue and queue is not self.engine.linger_queue:
-            self.engine.timed_out += 1
         if self.state == RUNNING:
-            self.wake_late(queue)
+            self.engine.timed_out += self.wake_late(queue)
         elif queue is self.engine.head_queue:
+            self.engine.timed_out += 1
             self.refuse(408, f"the request head did not arrive within {queue.timeout:g} s", b"")
         else:
             self.close()
@@ -411,13 +410,16 @@ cdef class Connection(Transport):
         self.engine.finished_one()
         if self.state == CLOSED:
             return 0
+        if self.reader is not None or self.writer is not None:
+            self.dismiss()
         if self.write_watcher is not None:
             self.write_watcher.close()
             self.write_watcher = None
         if self.gone:
             return self.close()
-        if self.torn or exchange.reset:
-            hublet_set_reset(self.fd)
+        if exchange.cut_short or self.torn:
+            if exchange.ends_with_connection():
+                hublet_set_reset(self.fd)  # a regular end would make the part that was sent look like the whole
             return self.close()
         if exchange.close:
             # Unless all that the peer has sent was received, closing would reset the connection (RFC 9112 9.6).

@@ -34,7 +34,7 @@ cdef class Exchange:
     cdef bint bodiless            # this response has no body, whatever the application returns
     cdef bint chunked
     cdef bint close               # the connection ends with this response
-    cdef bint reset               # and its end must not look like a regular one
+    cdef bint cut_short           # the application failed inside the response
     cdef bint overrun             # more was offered than declared
 
     cdef int run(self) except -1
@@ -50,6 +50,7 @@ cdef class Exchange:
     cdef int put_head(self) except -1
     cdef int put_framing(self) except -1
     cdef int fail(self, BaseException error) except -1
+    cdef bint ends_with_connection(self) noexcept
     cdef int send_error(self, int status, str text) except -1
     cdef int report(self, BaseException error, str note) except -1
 

@@ -66,9 +66,11 @@ def plain_file(filelike):
     if type(filelike) not in PLAIN_FILES:
         return None
     raw = filelike if type(filelike) is io.FileIO else filelike.raw
-    if type(raw) is not io.FileIO or not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+    if type(raw) is not io.FileIO:
         return None
-    return filelike
+    status = os.fstat(raw.fileno())
+    # What /proc holds claims to be a regular file of no size.
+    return filelike if stat.S_ISREG(status.st_mode) and status.st_size > 0 else None
 
 
 cdef int put_simple_response(ExchangeContext context, int status, str text, bint with_body, bytes extra) except -1:
@@ -232,6 +234,7 @@ cdef class Exchange:
         size = PyBytes_GET_SIZE(data)
         if size == 0:
             return 0  # PEP 3333: the head waits for the first byte, and an empty chunk would end the body
+        self.transport.yield_if_due()
         if self.head is None:
             raise RuntimeError("the application sent a body before it called start_response")
         if not self.head_sent and (self.is_head or is_bodiless(self.head.status)):
@@ -241,7 +244,6 @@ cdef class Exchange:
         size = self.within_length(size)
         if size or not self.head_sent:
             self.emit(PyBytes_AS_STRING(data), size)
-            self.sent += size
         return 0
 
     cdef int send_end(self) except -1:
@@ -281,6 +283,7 @@ cdef class Exchange:
         """Send `size` bytes of body, framed, together with the head if that has not gone out; one `send` if small."""
         cdef OutBuffer out = self.context.out
         cdef iovec pieces[3]
+        self.sent += size
         out.size = 0
         if not self.head_sent:
             self.put_head()
@@ -367,14 +370,18 @@ cdef class Exchange:
             if not self.head_sent:
                 self.send_error(500, "the application failed")
         if self.head_sent and self.sent_error == 0:
-            # Without the last chunk, or short of the declared length, the response is visibly incomplete. One that is
-            # delimited by the end of the connection is not, unless that end is a reset.
-            self.close = True
-            self.reset = not self.bodiless and not self.chunked and self.head.content_length < 0 and self.total < 0
+            # Without the last chunk, or short of the declared length, the response is visibly incomplete.
+            self.close = self.cut_short = True
         if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             # Nobody but Ctrl-C is to be expected here: it is meant for the program, not only for this request.
             get_hub().handle_system_error(type(error), error)
         return 0
+
+    cdef bint ends_with_connection(self) noexcept:
+        """Whether the body is delimited by the end of the connection."""
+        return self.head_sent and not (
+            self.bodiless or self.chunked or self.head.content_length >= 0 or self.total >= 0
+        )
 
     cdef int send_error(self, int status, str text) except -1:
         """Send an error response in the application's place, in the ordinary way, so that the connection may live on."""

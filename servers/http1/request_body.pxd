@@ -12,6 +12,7 @@ cdef class RequestBody:
     cdef size_t skipped              # bytes thrown away after the response
     cdef unsigned long long limit    # 0: none
     cdef bint continue_due           # the peer waits for 100 (Continue) before it sends
+    cdef bint busy                   # a greenlet is inside a read
     cdef object failure              # the exception that every further read raises again
     cdef bytes ahead                 # read ahead for lines, from `ahead_start`
     cdef Py_ssize_t ahead_start
@@ -25,6 +26,9 @@ cdef class RequestBody:
     cdef Py_ssize_t fill_chunked(self, char* into, size_t room) except -1
     cdef Py_ssize_t fetch(self, char* into, size_t room) except -1
     cdef int fail(self, object failure) except -1
+    cdef int enter(self) except -1
+    cdef bytes read_bytes(self, Py_ssize_t want)
+    cdef bytes read_line(self, Py_ssize_t want)
     cdef bytes read_exactly(self, Py_ssize_t size)
     cdef Transport require_open(self)
 

@@ -29,7 +29,7 @@ cdef RequestBody make_body(Transport transport, long long content_length, bint c
     cdef RequestBody body = RequestBody.__new__(RequestBody)
     body.transport = transport
     body.limit = limit
-    body.continue_due = expect
+    body.continue_due = expect and transport.buffered() == 0  # one that has begun to send does not wait
     if chunked:
         body.decoder = ChunkedDecoder.__new__(ChunkedDecoder)
     elif content_length > 0:
@@ -206,11 +206,34 @@ cdef class RequestBody:
                 pieces.append(piece)
         return b"".join(pieces) if pieces else piece
 
+    cdef int enter(self) except -1:
+        """Begin a read; whoever waits in one must not be overtaken by another."""
+        self.require_open()
+        if self.busy:
+            raise RuntimeError("another greenlet is already reading this request's body")
+        self.busy = True
+        return 0
+
     def read(self, size=-1):
         """Read `size` bytes, waiting for them; fewer at the end of the body. All of it without a size."""
         cdef Py_ssize_t want = -1 if size is None else size
+        self.enter()
+        try:
+            return self.read_bytes(want)
+        finally:
+            self.busy = False
+
+    def readline(self, size=-1):
+        """Read up to and including the next LF, at most `size` bytes if that is not negative."""
+        cdef Py_ssize_t want = -1 if size is None else size
+        self.enter()
+        try:
+            return self.read_line(want)
+        finally:
+            self.busy = False
+
+    cdef bytes read_bytes(self, Py_ssize_t want):
         cdef bytes ahead
-        self.require_open()
         if self.ahead is None:
             return self.read_exactly(want)
         if 0 <= want <= PyBytes_GET_SIZE(self.ahead) - self.ahead_start:
@@ -220,14 +243,11 @@ cdef class RequestBody:
         ahead, self.ahead = self.ahead[self.ahead_start:], None
         return ahead + self.read_exactly(want - len(ahead) if want >= 0 else -1)
 
-    def readline(self, size=-1):
-        """Read up to and including the next LF, at most `size` bytes if that is not negative."""
-        cdef Py_ssize_t want = -1 if size is None else size
+    cdef bytes read_line(self, Py_ssize_t want):
         cdef Py_ssize_t end, have
         cdef list pieces = []
         cdef bytes chunk
         cdef const char* found
-        self.require_open()
         while want != 0:
             if self.ahead is None or self.ahead_start == PyBytes_GET_SIZE(self.ahead):
                 chunk = PyBytes_FromStringAndSize(NULL, LINE_READ)

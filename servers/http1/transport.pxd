@@ -57,6 +57,7 @@ cdef class Transport(Timed):
     cdef size_t buffer_start
     cdef size_t buffer_end
     cdef size_t buffer_capacity
+    cdef int unsent        # what the kernel had not delivered when the present wait for room began
     cdef size_t moved      # body bytes moved since this connection last waited
 
     cdef Py_ssize_t receive(self, char* into, size_t size) noexcept
@@ -73,5 +74,6 @@ cdef class Transport(Timed):
     cdef int send_pieces(self, iovec* pieces, int count, size_t volatile_pieces, int flags) except -1
     cdef int send_file(self, int source, long long offset, long long count, long long* sent) except -1
     cdef int yield_if_due(self) except -1
-    cdef void wake_late(self, DeadlineQueue queue)
+    cdef int wake_late(self, DeadlineQueue queue) except -1
+    cdef int dismiss(self) except -1
     cdef int release(self) except -1

@@ -27,6 +27,26 @@ from .out_buffer cimport OutBuffer
 from ...runtime import limits
 from ...runtime.errors import ClientDisconnected, RequestBodyError
 
+cdef extern from *:
+    """
+    #include <sys/ioctl.h>
+    #ifdef __linux__
+    #include <linux/sockios.h>
+    #endif
+    /* How many bytes wait in the kernel for the peer to take them; 0 where the kernel does not tell. */
+    static int hublet_unsent(int fd) {
+        int unsent = 0;
+    #if defined(SIOCOUTQ)
+        if (ioctl(fd, SIOCOUTQ, &unsent) < 0) unsent = 0;
+    #elif defined(SO_NWRITE)
+        socklen_t size = sizeof(unsent);
+        if (getsockopt(fd, SOL_SOCKET, SO_NWRITE, &unsent, &size) < 0) unsent = 0;
+    #endif
+        return unsent;
+    }
+    """
+    int hublet_unsent(int fd) noexcept
+
 cdef extern from "<sys/socket.h>":
     cdef struct msghdr:
         iovec* msg_iov
@@ -184,6 +204,7 @@ cdef class Transport(Timed):
             self.stop_reading()
         else:
             self.reader = None
+            unlink(&self.link_in)
             resume(reader)
 
     def on_writable(self):
@@ -192,46 +213,47 @@ cdef class Transport(Timed):
         self.write_watcher.stop()
         if writer is not None:
             self.writer = None
+            unlink(&self.link_out)
             resume(writer)
 
     # From a greenlet, waiting.
 
     cdef int wait_readable(self) except -1:
         """Wait until there is something to receive; RequestBodyError(408) when that takes too long."""
-        if self.reader is not None:
-            raise RuntimeError("another greenlet is already reading this request's body")
+        cdef greenlet waiting = current()
         self.late_in = False
         self.moved = 0
-        self.reader = current()
+        self.reader = waiting
         self.start_reading()
         self.context.body_queue.add(&self.link_in)
         try:
             self.context.hub.switch()
         finally:
-            self.reader = None
-            unlink(&self.link_in)
+            if self.reader is waiting:  # not woken by us but by an exception; otherwise the link is no longer ours
+                self.reader = None
+                unlink(&self.link_in)
         if self.late_in:
             raise RequestBodyError(408, f"no byte of the request body within {self.context.body_queue.timeout:g} s")
         return 0
 
     cdef int wait_writable(self) except -1:
         """Wait until the kernel takes more; ClientDisconnected when the peer takes nothing for too long."""
+        cdef greenlet waiting = current()
         if self.write_watcher is None:
             self.write_watcher = self.context.loop.io(self.fd, WRITE)
         self.late_out = False
         self.moved = 0
-        self.writer = current()
+        self.unsent = hublet_unsent(self.fd)
+        self.writer = waiting
         self.write_watcher.start(self.on_writable)
         self.context.write_queue.add(&self.link_out)
         try:
             self.context.hub.switch()
-        except BaseException:
-            if self.write_watcher is not None:
-                self.write_watcher.stop()
-            raise
         finally:
-            self.writer = None
-            unlink(&self.link_out)
+            if self.writer is waiting:
+                self.writer = None
+                unlink(&self.link_out)
+                self.write_watcher.stop()
         if self.late_out:
             self.gone = True
             raise ClientDisconnected(f"the peer took no byte within {self.context.write_queue.timeout:g} s")
@@ -248,13 +270,15 @@ cdef class Transport(Timed):
         """Send all of `pieces` in order, waiting as needed.
 
         The first `volatile_pieces` of them may lie in a scratch buffer; they are copied before the first wait.
-        Raises ClientDisconnected. If anything is raised after part has gone out, the connection is torn.
+        Raises ClientDisconnected. Whatever is raised, the connection is torn then: how much went out is not known
+        above, and nothing may follow it.
         """
         cdef Py_ssize_t sent
         cdef bytes saved
-        cdef bint partly = False
         if self.writer is not None:
             raise RuntimeError("another greenlet is already sending this response")
+        if self.torn:
+            raise ClientDisconnected("the response was cut short before; nothing can follow it")
         while True:
             sent = self.transmit(pieces, count, flags)
             if sent == GONE:
@@ -262,7 +286,6 @@ cdef class Transport(Timed):
                 raise ClientDisconnected("the peer has closed the connection")
             if sent > 0:
                 self.moved += sent
-                partly = True
                 while count and <size_t>sent >= pieces.iov_len:
                     sent -= pieces.iov_len
                     pieces += 1
@@ -270,7 +293,7 @@ cdef class Transport(Timed):
                     if volatile_pieces:
                         volatile_pieces -= 1
                 if count == 0:
-                    return self.yield_if_due()
+                    return 0
                 pieces.iov_base = <char*>pieces.iov_base + sent
                 pieces.iov_len -= sent
             if volatile_pieces:  # there is one at the most, and it comes first
@@ -280,7 +303,7 @@ cdef class Transport(Timed):
             try:
                 self.wait_writable()
             except BaseException:
-                self.torn = self.torn or partly
+                self.torn = True
                 raise
 
     cdef int send_file(self, int source, long long offset, long long count, long long* sent) except -1:
@@ -312,24 +335,41 @@ cdef class Transport(Timed):
             sleep(0)
         return 0
 
-    cdef void wake_late(self, DeadlineQueue queue):
-        """Wake the greenlet whose wait in `queue` took too long."""
+    cdef int wake_late(self, DeadlineQueue queue) except -1:
+        """Wake the greenlet whose wait in `queue` took too long; 0 if that is not so after all."""
         cdef greenlet waiting
+        cdef int unsent
         if queue is self.context.body_queue:
             self.late_in = True
             waiting, self.reader = self.reader, None
         else:
+            # The kernel reports room only when much of its buffer is free: a slow peer may have taken bytes all the same.
+            unsent = hublet_unsent(self.fd)
+            if unsent < self.unsent:
+                self.unsent = unsent
+                queue.add(&self.link_out)
+                return 0
             self.late_out = True
             waiting, self.writer = self.writer, None
         if waiting is not None:
             resume(waiting)
+        return 1
+
+    cdef int dismiss(self) except -1:
+        """The request is over: have greenlets that still wait for its bytes find out that it is in vain."""
+        for waiting in (self.reader, self.writer):
+            if waiting is not None:
+                self.context.loop.run_callback(waiting.switch)
+        self.reader = self.writer = None
+        unlink(&self.link_in)
+        unlink(&self.link_out)
+        return 0
 
     cdef int release(self) except -1:
         """Close the descriptor and let go of everything that held this object; nothing happens the second time."""
         if self.fd < 0:
             return 0
-        unlink(&self.link_in)
-        unlink(&self.link_out)
+        self.dismiss()
         self.gone = True
         for watcher in (self.read_watcher, self.write_watcher):
             if watcher is not None:

@@ -41,8 +41,8 @@ def hello_result() -> CaseResult:
 def test_markdown_has_a_row_for_each_server() -> None:
     lines = to_markdown(make_run(hello_result())).splitlines()
     assert "| hublet | 1,200 | 0.50 | 1.25 |  | 0 |" in lines
-    assert "| bjoern | 1,000 | 0.50 | 1.25 | 1.20 × | 0 |" in lines
-    assert "| granian | 600 | 0.50 | 1.25 | 2.00 × | 2 of 3 |" in lines
+    assert "| bjoern | 1,000 | 0.50 | 1.25 | 1.20 x | 0 |" in lines
+    assert "| granian | 600 | 0.50 | 1.25 | 2.00 x | 2 of 3 |" in lines
     assert "| uvicorn |  |  |  |  | 3 of 3 |" in lines
 
 
@@ -55,9 +55,9 @@ def test_markdown_names_what_is_missing_and_what_failed() -> None:
 
 def test_markdown_prints_targets_beside_what_was_measured() -> None:
     lines = to_markdown(make_run(hello_result())).splitlines()
-    assert "| Hello, World!, over bjoern | at least 1 × | 1.2 × | met by 20% |" in lines
+    assert "| Hello, World!, over bjoern | at least 1 x | 1.2 x | met by 20% |" in lines
     assert (
-        "| Hello, World!, over gunicorn gevent | at least 12 × |  | not measured: gunicorn gevent was not asked for |"
+        "| Hello, World!, over gunicorn gevent | at least 12 x |  | not measured: gunicorn gevent was not asked for |"
         in lines
     )
 

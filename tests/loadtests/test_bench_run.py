@@ -157,13 +157,15 @@ def test_every_process_of_a_server_is_ended_when_the_block_fails(tmp_path: Path)
     (tmp_path / "index.txt").write_text("here")
     command = "import subprocess; subprocess.run(['$python', '-m', 'http.server', '-d', '$directory', '$port'])"
     server = Server("parent", ("$python", "-c", command), lambda: "1", frozenset())
-    pid = 0
-    with (
-        pytest.raises(ZeroDivisionError),
-        running(server, "a:b", tmp_path, 0, Probe("/index.txt", b"here")) as target,
-    ):
-        pid = target.pid
-        assert len(session_members(pid)) == 2
-        assert target.resident_bytes() > 2**20
-        raise ZeroDivisionError
-    assert session_members(pid) == []
+    seen: list[int] = []
+
+    def fail() -> None:
+        with running(server, "a:b", tmp_path, 0, Probe("/index.txt", b"here")) as target:
+            seen.append(target.pid)
+            assert len(session_members(target.pid)) == 2
+            assert target.resident_bytes() > 2**20
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert session_members(seen[0]) == []

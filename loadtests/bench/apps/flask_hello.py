@@ -9,4 +9,5 @@ app = Flask(__name__)
 
 @app.get("/")
 def hello() -> str:
+    """Answer a constant."""
     return "Hello, World!"

@@ -51,6 +51,7 @@ class Target:
 
 
 def no_obstacle(options: Options) -> str | None:
+    """Give the obstacle of cases that run everywhere: none."""
     return None
 
 

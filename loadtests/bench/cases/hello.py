@@ -33,10 +33,13 @@ CHROME: Final = (
 
 
 def obstacle(options: Options) -> str | None:
+    """Say what to install where wrk is missing."""
     return None if wrk.is_installed() else wrk.MISSING
 
 
 def measured_by_wrk(headers: Sequence[str] = ()) -> Callable[[Running, Options], Sample]:
+    """Make the measurement of a round whose requests carry these header lines."""
+
     def measure(server: Running, options: Options) -> Sample:
         wrk.run_wrk(server.url(), CONNECTIONS, WARM_UP_SECONDS, headers)
         result = wrk.run_wrk(server.url(), CONNECTIONS, options.seconds, headers)

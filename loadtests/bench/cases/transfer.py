@@ -23,6 +23,7 @@ PROBE_FILE: Final = "probe.txt"
 
 
 def no_room(options: Options) -> str | None:
+    """Say how much room is needed where there is too little for the file."""
     free = shutil.disk_usage(tempfile.gettempdir()).free // MIB
     needed = options.transfer_mib + SPARE_MIB
     if free < needed:
@@ -42,14 +43,17 @@ def prepare_files(options: Options, directory: Path) -> None:
 
 
 def measure_download(server: Running, options: Options) -> Sample:
+    """Measure how fast the server sends the file."""
     return measure_transfer("download", server, options, "--path", f"/{FILE}", "--file", str(server.directory / FILE))
 
 
 def measure_upload(server: Running, options: Options) -> Sample:
+    """Measure how fast the application gets a body."""
     return measure_transfer("upload", server, options)
 
 
 def measure_transfer(client: str, server: Running, options: Options, *arguments: str) -> Sample:
+    """Run a client of transfers for a round, and turn its answer into figures."""
     size = options.transfer_mib * MIB
     answer = run_client(
         client, "--port", str(server.port), "--size", str(size), "--seconds", str(options.seconds), *arguments

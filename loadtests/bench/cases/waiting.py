@@ -15,6 +15,7 @@ WAVES: Final = 3
 
 
 def measure(server: Running, options: Options) -> Sample:
+    """Run the client; its answer has the figures of every wave."""
     answer = run_client(
         "waiting", "--port", str(server.port), "--connections", str(options.connections), "--waves", str(WAVES)
     )

@@ -65,6 +65,7 @@ class Download:
         return body
 
     def receive(self, limit: int, flags: int = 0) -> int:
+        """Receive at most `limit` bytes of a body, and give their number."""
         count = self.connection.recv_into(self.buffer, min(limit, PIECE), flags)
         if not count:
             raise RuntimeError(f"the server closed the connection {limit} bytes early")
@@ -72,6 +73,7 @@ class Download:
 
 
 def main() -> None:
+    """Run the client."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.bench.clients.download", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)

@@ -119,6 +119,7 @@ class Flock:
             self.give_up(descriptor, started, result)
 
     def give_up(self, descriptor: int, started: dict[int, float], result: Wave) -> None:
+        """Close a connection and count it as an error."""
         started.pop(descriptor, None)
         self.epoll.unregister(descriptor)
         self.connections.pop(descriptor).close()
@@ -129,6 +130,7 @@ class Flock:
         return self.size - len(self.connections) + len(self.epoll.poll(0, self.size))
 
     def close(self) -> None:
+        """Close all connections."""
         for connection in self.connections.values():
             connection.close()
         self.epoll.close()

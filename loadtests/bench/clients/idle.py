@@ -14,6 +14,7 @@ IN_FLIGHT: Final = 16
 
 
 def main() -> None:
+    """Run the client."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.bench.clients.idle", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 
 def get_request(host: str, port: int, path: str = "/") -> bytes:
+    """Write a request without a body."""
     return f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
 
 

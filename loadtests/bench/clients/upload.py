@@ -44,6 +44,7 @@ def upload(connection: socket.socket, source: int, request: bytes, size: int) ->
 
 
 def main() -> None:
+    """Run the client."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.bench.clients.upload", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)

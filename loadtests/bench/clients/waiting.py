@@ -12,6 +12,7 @@ from .requests import get_request
 
 
 def main() -> None:
+    """Run the client."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.bench.clients.waiting", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)

@@ -150,6 +150,16 @@ def test_body_framing() -> None:
     assert accepted(request(b"Content-Length: 999999999999999999")).content_length == 10**18 - 1
 
 
+@pytest.mark.parametrize(
+    "line",
+    [b"GET /", b"GET /# HTTP/1.1", b"GET / HTTP/2.0", b"GET x HTTP/1.1", b"GET /%00 HTTP/1.1", b"CONNECT a:1 HTTP/1.1"],
+)
+def test_a_bad_request_line_is_refused_at_its_end(line: bytes) -> None:
+    # Whoever speaks another protocol waits for an answer now, not for the end of a head that will never come.
+    assert isinstance(read_head(line + b"\r\n"), Refused)
+    assert read_head(line + b"\r\n") == read_head(request(line=line))
+
+
 @pytest.mark.parametrize(("version", "minor"), [(b"1.0", 0), (b"1.1", 1), (b"1.2", 1), (b"1.9", 1)])
 def test_minor_version(version: bytes, minor: int) -> None:
     assert accepted(request(line=b"GET / HTTP/" + version)).minor == minor

@@ -104,12 +104,12 @@ def test_a_piece_that_was_sent_counts_even_if_the_sender_is_interrupted_then(ser
 
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         write = start_response("200 OK", [("Content-Length", str(2 * MIB)), ("X-Number", environ["QUERY_STRING"])])
+        write(b"<" * MIB)  # as much as one may send without letting others run
         get_hub().loop.run_callback(getcurrent().throw, Interrupted)
         try:
-            write(b"<" * MIB)  # as much as one may send without letting others run, so it waits after it
+            write(b"<" * MIB)
         except Interrupted:
             interrupted.append(environ["QUERY_STRING"])
-        write(b"<" * MIB)
         return [b"<" * MIB]
 
     client = serve(app).connect().send(pipeline(5))

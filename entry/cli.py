@@ -1,0 +1,147 @@
+"""The command line: `hublet [serve] module:attribute [options]`, its options made from the fields of Settings."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import gevent
+
+from . import __version__
+from .reloader import run_reloader, settings_of_child
+from .runtime.errors import ApplicationLoadError, ListenError, SettingsError
+from .servers.listeners import inherit, is_heir
+from .servers.settings_sources import (
+    CONFIG_FILE,
+    CONFIG_VARIABLE,
+    Option,
+    find_file,
+    options_by_group,
+    resolve_settings,
+)
+from .serving import run_target
+
+USAGE_ERROR: Final = 2
+FAILURE: Final = 1
+INTERRUPTED: Final = 130  # as shells report a process that SIGINT ended
+COMMANDS: Final = ("serve",)
+METAVARS: Final = {"count": "N", "size": "SIZE", "number": "SECONDS", "list": "ADDRESS", "text": "TEXT"}
+
+DESCRIPTION: Final = "Serve a WSGI application with thousands of requests in flight on one thread."
+TARGET_HELP: Final = """\
+application:
+  module                    its attribute `application`, or else `app`
+  module:attribute          that attribute; it may be dotted
+  module:factory()          what the factory returns; literal arguments may be given: module:factory('test', debug=True)
+"""
+EPILOG: Final = f"""\
+Sizes are bytes, or have a unit: 8K, 64KiB, 1M, 2G. Each option can also be given as a variable, HUBLET_MAX_BODY for
+--max-body, or in a TOML file: the one that --config or {CONFIG_VARIABLE} names, or ./{CONFIG_FILE}.
+The strongest first: option, variable, file.
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, with errors in one line that says what to do."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2."""
+        self.exit(USAGE_ERROR, f"hublet: {message}\nhublet: `hublet --help` shows what can be given\n")
+
+
+def main(arguments: Sequence[str], early_imports: Sequence[str] = ()) -> int:
+    """Run the command; `early_imports` are warnings that the patching gave. Returns the exit status."""
+    try:
+        return run_command(arguments, early_imports)
+    except SettingsError as error:
+        print(f"hublet: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except (ApplicationLoadError, ListenError) as error:
+        print(f"hublet: {error}", file=sys.stderr)
+        return FAILURE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def run_command(arguments: Sequence[str], early_imports: Sequence[str]) -> int:
+    """Read the command line and the other sources of settings, and serve."""
+    target, config, given = parse_command_line(arguments)
+    directory = Path.cwd()
+    sourced = resolve_settings(given, os.environ, directory, config)
+    if sourced.settings.reload and not is_heir():
+        return run_reloader(sourced.settings, directory, find_file(os.environ, directory, config)[0])
+    if is_heir():
+        sourced = settings_of_child(sourced)
+    if str(directory) not in sys.path:
+        sys.path.insert(0, str(directory))
+    return run_target(sourced, target, early_imports, inherit())
+
+
+def parse_command_line(arguments: Sequence[str]) -> tuple[str, str | None, dict[str, Any]]:
+    """Return the target, the `--config` option, and what was given for each setting. Raises SystemExit."""
+    parser = make_parser()
+    options, unknown = parser.parse_known_intermixed_args(arguments)
+    if unknown:
+        parser.error(describe_unknown(parser, unknown[0]))
+    given = vars(options)
+    words, config = given.pop("words", []), given.pop("config", None)
+    if words and words[0] in COMMANDS:
+        words = words[1:]
+    if len(words) != 1:
+        problem = "the application is missing" if not words else f"one application, please, not {len(words)}"
+        parser.error(f"{problem}: hublet module:attribute")
+    return words[0], config, given
+
+
+def make_parser() -> Parser:
+    """Build the parser; a setting that is not given leaves no trace in its result."""
+    parser = Parser(
+        prog="hublet",
+        usage="hublet [serve] application [options]",
+        description=f"{DESCRIPTION}\n\n{TARGET_HELP}",
+        epilog=EPILOG,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30),
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        add_help=False,
+    )
+    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    general = parser.add_argument_group("general")
+    general.add_argument("-h", "--help", action="help", help="show this and exit")
+    general.add_argument("--version", action="version", version=version_text(), help="show the versions and exit")
+    general.add_argument("--config", metavar="FILE", help=f"TOML file with settings (default: ./{CONFIG_FILE}, if any)")
+    for group, options in options_by_group().items():
+        section = parser.add_argument_group(group)
+        for option in options:
+            add_option(section, option)
+    return parser
+
+
+def add_option(section: argparse._ArgumentGroup, option: Option) -> None:
+    """Add the option of one setting. Values stay texts: their conversion is that of every other source."""
+    text = f"{option.help} (default: {option.format(option.default)})".replace("%", "%%")
+    if option.kind == "flag":
+        section.add_argument(option.flag, action=argparse.BooleanOptionalAction, help=text)
+    elif option.kind == "list":
+        section.add_argument(option.flag, action="append", metavar=METAVARS["list"], help=text)
+    else:
+        metavar = f"{{{','.join(option.choices)}}}" if option.choices else METAVARS[option.kind]
+        section.add_argument(option.flag, metavar=metavar, help=text)
+
+
+def describe_unknown(parser: argparse.ArgumentParser, argument: str) -> str:
+    """Say which option a mistyped one may have meant."""
+    name = argument.partition("=")[0]
+    close = difflib.get_close_matches(name, parser._option_string_actions, n=1)
+    return f"there is no option {name}" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def version_text() -> str:
+    """What `--version` prints."""
+    return f"hublet {__version__} (Python {platform.python_version()}, gevent {gevent.__version__})"

@@ -1,0 +1,245 @@
+"""`--reload`: a process outside watches the sources and runs the server as its child, anew for each change.
+
+The outer process holds the listening sockets and never imports the application: connections made while there is no
+child wait in the kernel until the next one accepts them, and a broken application cannot take the reloader down.
+
+Watched are the current directory and everything below it except hidden directories, virtual environments, node_modules
+and __pycache__: Python files, templates (most engines cache them outside of their debug modes), and hublet's TOML file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import gevent
+from gevent.queue import Queue
+from gevent.subprocess import Popen, TimeoutExpired
+
+from .runtime.errors import SettingsError
+from .servers.error_log import error_logging
+from .servers.listeners import hand_down, open_listeners
+from .servers.settings import Settings
+from .servers.settings_sources import SourcedSettings
+from .serving import open_error_log, stop_signals
+
+if TYPE_CHECKING:
+    import subprocess
+
+log = logging.getLogger("hublet.reloader")
+
+# `watchfiles.watch`: yields sets of (change, path).
+Watch = Callable[..., Iterator[set[tuple[Any, str]]]]
+
+SUFFIXES: Final = frozenset({".py", ".html", ".jinja", ".jinja2", ".j2", ".mako"})
+UNWATCHED: Final = frozenset({"node_modules", "__pycache__"})
+# A browser with an event stream open would hold every restart up for the whole of a production grace time.
+RELOAD_GRACE: Final = 2.0
+# What a child gets beyond its grace time to end by itself.
+KILL_AFTER: Final = 3.0
+
+
+def run_reloader(settings: Settings, directory: Path, config: Path | None) -> int:
+    """Watch, and run this process's own command as a child, until a signal ends both. Returns the exit status.
+
+    Raises SettingsError when the watchfiles package is missing, and ListenError.
+    """
+    watch = import_watch()
+    with ExitStack() as stack:
+        errors = stack.enter_context(closing(open_error_log()))
+        stack.enter_context(error_logging(settings.log_level, errors.write))
+        listeners = open_listeners(settings.bind, settings.backlog)
+        for listener in listeners.values():
+            stack.callback(listener.close)
+        variables, descriptors = hand_down(listeners)
+        command = [sys.executable, *sys.orig_argv[1:]]
+        start = partial(Popen, command, env={**os.environ, **variables}, pass_fds=descriptors)
+        reloader = Reloader(start, min(settings.grace, RELOAD_GRACE))
+        sources = stack.enter_context(closing(SourceWatch(watch, directory, config, reloader.changed)))
+        stack.enter_context(stop_signals(reloader.signalled))
+        reloader.run(sources)
+    return 0
+
+
+def settings_of_child(sourced: SourcedSettings) -> SourcedSettings:
+    """The settings as a child of the reloader uses them."""
+    if sourced.settings.grace <= RELOAD_GRACE:
+        return sourced
+    settings = dataclasses.replace(sourced.settings, grace=RELOAD_GRACE)
+    return SourcedSettings(settings, {**sourced.origins, "grace": "--reload"})
+
+
+def import_watch() -> Watch:
+    """Import watchfiles, which only this option needs."""
+    try:
+        import watchfiles
+    except ImportError:
+        rule = "needs the package watchfiles: python -m pip install 'hublet[reload]'"
+        raise SettingsError("reload", True, rule) from None
+    watch: Watch = watchfiles.watch
+    return watch
+
+
+class Reloader:
+    """Starts, replaces and ends the child, one event after the other, in the greenlet that calls `run`."""
+
+    def __init__(self, start: Callable[[], subprocess.Popen[bytes]], grace: float) -> None:
+        self._start = start
+        self._grace = grace
+        self._child: subprocess.Popen[bytes] | None = None
+        self._events: Any = Queue()
+        self._interrupts = 0
+        self._ending = False
+
+    def run(self, sources: SourceWatch) -> None:
+        """Run children until a signal asks for the end."""
+        sources.renew()
+        self._start_child()
+        try:
+            while not self._ending:
+                self._events.get()()
+                sources.renew()
+        finally:
+            self._stop_child()
+
+    def changed(self, paths: Iterable[str]) -> None:
+        """Take a change of the sources."""
+        self._events.put(partial(self._restart, sorted(paths)))
+
+    def signalled(self, number: int) -> None:
+        """Take a signal: the first one ends the child and then this process, a second SIGINT does not wait."""
+        self._interrupts += number == signal.SIGINT
+        self._ending = True
+        self._events.put(lambda: None)
+        child = self._child
+        if self._interrupts > 1 and child is not None and not ended_within(child, KILL_AFTER):
+            child.kill()
+
+    def _restart(self, paths: list[str]) -> None:
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        log.info("%s%s changed: restarting", os.path.relpath(paths[0]), more)
+        self._stop_child()
+        if not self._ending:
+            self._start_child()
+
+    def _start_child(self) -> None:
+        self._child = self._start()
+        gevent.spawn(self._await_end, self._child)
+
+    def _await_end(self, child: subprocess.Popen[bytes]) -> None:
+        child.wait()
+        self._events.put(partial(self._ended, child))
+
+    def _ended(self, child: subprocess.Popen[bytes]) -> None:
+        if child is self._child:
+            self._child = None
+            log.error("the server %s; it is started again when a source file changes", describe_end(child.returncode))
+
+    def _stop_child(self) -> None:
+        child, self._child = self._child, None
+        if child is None or child.poll() is not None:
+            return
+        child.terminate()
+        if not ended_within(child, self._grace + KILL_AFTER):
+            log.warning("the server has not ended within its grace time: killing it")
+            child.kill()
+            child.wait()
+
+
+def ended_within(child: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait for a child's end; return whether it came."""
+    try:
+        child.wait(timeout=seconds)
+    except TimeoutExpired:
+        return False
+    return True
+
+
+def describe_end(status: int) -> str:
+    """Say how a process ended."""
+    if status < 0:
+        return f"was killed by {signal.Signals(-status).name}"
+    return f"ended with status {status}" if status else "ended"
+
+
+class StopFlag:
+    """What watchfiles asks whether to stop; plain, since a patched Event must not be used in its native thread."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        return self.stopped
+
+
+class SourceWatch:
+    """Calls `changed` with the paths of source files that have changed, in a greenlet of the hub that made it."""
+
+    def __init__(
+        self,
+        watch: Watch,
+        root: Path,
+        config: Path | None,
+        changed: Callable[[Iterable[str]], None],
+    ) -> None:
+        self._watch = watch
+        self._root = root
+        self._config = None if config is None else config.resolve()
+        self._changed = changed
+        self._directories: frozenset[str] = frozenset()
+        self._flag = StopFlag()
+
+    def renew(self) -> None:
+        """Watch the directories that there are now."""
+        directories = frozenset(source_directories(self._root))
+        if self._config is not None:
+            directories |= {str(self._config.parent)}
+        if directories != self._directories:
+            before, self._flag = self._flag, StopFlag()
+            gevent.spawn(self._follow, directories, self._flag)
+            before.stopped = True
+            if not self._directories:
+                log.info("watching %s and %d directories in it", self._root, len(directories) - 1)
+            self._directories = directories
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._flag.stopped = True
+
+    def _follow(self, directories: frozenset[str], flag: StopFlag) -> None:
+        hub = gevent.get_hub()
+        report = partial(hub.loop.run_callback_threadsafe, self._changed)
+        try:
+            hub.threadpool.apply(self._follow_in_thread, (directories, flag, report))
+        except (OSError, RuntimeError) as error:
+            log.error("the sources cannot be watched: %s; WATCHFILES_FORCE_POLLING=1 looks at them regularly", error)
+
+    def _follow_in_thread(
+        self, directories: frozenset[str], flag: StopFlag, report: Callable[[Iterable[str]], object]
+    ) -> None:
+        for changes in self._watch(
+            *directories, watch_filter=self._is_source, stop_event=flag, recursive=False, ignore_permission_denied=True
+        ):
+            report({path for _, path in changes})
+
+    def _is_source(self, change: object, path: str) -> bool:
+        return Path(path).suffix in SUFFIXES or path == str(self._config)
+
+
+def source_directories(root: Path) -> Iterator[str]:
+    """The directory and those below it in which sources may be."""
+    for directory, inner, files in os.walk(root):
+        if "pyvenv.cfg" in files:
+            inner.clear()
+            continue
+        inner[:] = [name for name in inner if name not in UNWATCHED and not name.startswith(".")]
+        yield directory

@@ -1,0 +1,234 @@
+"""Runs one server in this process, from open listeners to the last request: what the command and `hublet.serve` share.
+
+The order matters. Logs come first, since everything else reports to them. Listeners are opened before the application
+is loaded: a port in use is reported at once, not after an import that takes seconds, and connections that arrive during
+the import wait in the kernel instead of being refused.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import gevent
+import greenlet
+from gevent.event import Event
+
+from . import __version__
+from .loader import load_application
+from .patches.stdlib import is_standard_library_patched
+from .runtime.errors import SettingsError
+from .runtime.linewriter import LineWriter
+from .servers.access_log import LOST_REPORTS, AccessLog
+from .servers.error_log import ErrorStream, error_logging, keep_loggers_enabled
+from .servers.listeners import listener_url, open_listeners
+from .servers.server import WSGIServer
+from .servers.settings import Settings
+from .servers.settings_sources import OPTIONS, SourcedSettings, settings_from_keywords
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+log = logging.getLogger("hublet.serving")
+
+# By number: sys.stdout and sys.stderr may have been replaced, and their buffers would bypass the writers.
+STDOUT: Final = 1
+STDERR: Final = 2
+# macOS refuses a descriptor limit above this one (OPEN_MAX) even where it reports an unlimited hard limit.
+DARWIN_OPEN_MAX: Final = 10240
+
+UNPATCHED: Final = (
+    "the standard library is not patched: one blocking call in the application (a socket, time.sleep, a database "
+    "driver) stops every request; start with `hublet module:app`, or make "
+    "`from gevent import monkey; monkey.patch_all()` the program's first line"
+)
+
+
+def serve(app: WSGIApplication | str, *, install_signals: bool = True, **settings: Any) -> None:
+    """Serve a WSGI application until the process is told to stop.
+
+    `app` is the application, or a target such as "module:attribute". The keywords are the fields of Settings; neither
+    `HUBLET_*` variables nor a file are read. Patch the standard library first, as for any gevent program.
+
+    SIGTERM and SIGINT let the requests in flight finish within `grace` seconds, a second SIGINT does not wait. With
+    `install_signals=False`, necessary outside of the main thread, stop it by killing the greenlet that called it.
+    Raises SettingsError, ListenError or ApplicationLoadError.
+    """
+    sourced = settings_from_keywords(settings)
+    if sourced.settings.reload:
+        rule = "needs a process outside of this one: start with `hublet --reload module:app`"
+        raise SettingsError("reload", True, rule, "a keyword argument")
+    warnings = () if is_standard_library_patched() else (UNPATCHED,)
+    name = app if isinstance(app, str) else describe(app)
+    run(sourced, name, lambda: load_application(app) if isinstance(app, str) else app, warnings, install_signals)
+
+
+def run_target(
+    sourced: SourcedSettings,
+    target: str,
+    warnings: Sequence[str] = (),
+    inherited: Mapping[str, socket.socket] | None = None,
+) -> int:
+    """Serve the application that a target names, as the command does. Returns the exit status."""
+    return run(sourced, target, lambda: load_application(target), warnings, inherited=inherited)
+
+
+def run(
+    sourced: SourcedSettings,
+    name: str,
+    load: Callable[[], WSGIApplication],
+    warnings: Sequence[str] = (),
+    install_signals: bool = True,
+    inherited: Mapping[str, socket.socket] | None = None,
+) -> int:
+    """Open, load, serve, and stop; `name` is the application's in the log. Returns the exit status."""
+    settings = sourced.settings
+    with ExitStack() as stack:
+        errors = stack.enter_context(closing(open_error_log()))
+        stack.enter_context(error_logging(settings.log_level, errors.write))
+        for warning in warnings:
+            log.warning("%s", warning)
+        raise_descriptor_limit()
+        listeners = open_listeners(settings.bind, settings.backlog, inherited)
+        for listener in listeners.values():
+            stack.callback(listener.close)
+        access_log = stack.enter_context(open_access_log(settings))
+        application = load()
+        keep_loggers_enabled()
+        error_stream = ErrorStream(errors.write)
+        stack.callback(error_stream.flush)
+        server = WSGIServer(
+            list(listeners.values()), application, log=access_log, error_log=error_stream, settings=settings
+        )
+        serve_until_stopped(server, sourced, name, [listener_url(each) for each in listeners.values()], install_signals)
+    return 0
+
+
+def serve_until_stopped(
+    server: WSGIServer, sourced: SourcedSettings, name: str, urls: list[str], install_signals: bool
+) -> None:
+    """Start the server, announce it, and return when it has been told to stop and is drained."""
+    life = Life(server, sourced.settings.grace)
+    with stop_signals(life.signalled) if install_signals else nullcontext():
+        server.start()
+        announce(sourced, name, urls)
+        try:
+            life.wait()
+        finally:
+            life.drain()
+    log.info("stopped")
+
+
+class Life:
+    """What a running server is told: to stop with grace, then to hurry."""
+
+    def __init__(self, server: WSGIServer, grace: float) -> None:
+        self._server = server
+        self._grace = grace
+        self._stopping = Event()
+        self._hurrying = Event()
+        self._interrupts = 0
+
+    def signalled(self, number: int) -> None:
+        """Take a signal: the first one asks for the end, a second SIGINT for the end at once."""
+        self._interrupts += number == signal.SIGINT
+        if self._interrupts > 1:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a third one ends even an application that blocks the hub
+            self._hurrying.set()
+        if not self._stopping.is_set():
+            log.info(
+                "%s: stopping; requests in flight: %d, with %g seconds to finish; a second SIGINT does not wait",
+                signal.Signals(number).name,
+                self._server.statistics().in_flight,
+                self._grace,
+            )
+            self._stopping.set()
+
+    def wait(self) -> None:
+        """Return when the end has been asked for."""
+        self._stopping.wait()
+
+    def drain(self) -> None:
+        """Stop the server within its grace time, or at once when hurried, or when this greenlet is interrupted."""
+        graceful = gevent.spawn(self._server.stop, self._grace)
+        try:
+            gevent.wait([graceful, self._hurrying], count=1)
+        finally:
+            if not graceful.ready():
+                log.info("stopping at once; requests in flight cut off: %d", self._server.statistics().in_flight)
+                graceful.kill()
+                self._server.stop(0)
+
+
+@contextmanager
+def stop_signals(signalled: Callable[[int], None]) -> Iterator[None]:
+    """Have the hub call `signalled` for SIGTERM and SIGINT; put back afterwards what they did before."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    watchers = [gevent.signal_handler(number, signalled, number) for number in before]
+    try:
+        yield
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+        for number, handler in before.items():
+            if handler is not None:  # None: it was not installed from Python, and is gone
+                signal.signal(number, handler)
+
+
+def announce(sourced: SourcedSettings, name: str, urls: list[str]) -> None:
+    """Log what is running, where, and with which settings."""
+    versions = f"Python {platform.python_version()}, gevent {gevent.__version__}, greenlet {greenlet.__version__}"
+    log.info("hublet %s serves %s (pid %d, %s)", __version__, name, os.getpid(), versions)
+    for url in urls:
+        log.info("listening on %s", url)
+    for option in OPTIONS.values():
+        value = getattr(sourced.settings, option.name)
+        if value != option.default:
+            origin = sourced.origins.get(option.name, "hublet")
+            log.info("setting %s = %s, from %s", option.name, option.format(value), origin)
+
+
+def open_error_log() -> LineWriter:
+    """The writer behind the error log and `wsgi.errors`."""
+    return LineWriter(STDERR if sys.stderr is not None else os.devnull)
+
+
+@contextmanager
+def open_access_log(settings: Settings) -> Iterator[AccessLog | None]:
+    """The access log that the settings ask for, or None. Raises SettingsError when its file cannot be opened."""
+    if settings.access_log == "off":
+        yield None
+        return
+    path = settings.access_log_file
+    standard: int | str = STDOUT if sys.stdout is not None else os.devnull
+    try:
+        writer = LineWriter(standard if path == "-" else path, report=LOST_REPORTS[settings.access_log])
+    except OSError as error:
+        raise SettingsError("access_log_file", path, f"cannot be opened for writing: {error.strerror}") from error
+    with closing(writer):
+        yield AccessLog(settings.access_log, writer.write)
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process have as many descriptors, and so connections, as the system grants it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for limit in (hard, DARWIN_OPEN_MAX):
+        if soft == hard or soft == resource.RLIM_INFINITY or 0 <= limit <= soft:
+            return
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+            return
+
+
+def describe(app: object) -> str:
+    """The name of an application object in the log."""
+    named = app if hasattr(app, "__qualname__") else type(app)
+    return f"{named.__module__}:{named.__qualname__}"
