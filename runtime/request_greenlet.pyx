@@ -91,18 +91,32 @@ cdef class RequestGreenlet(greenlet):
     def kill(self, exception=GreenletExit, block=True, timeout=None):
         """Raise `exception` in the request, if it is still running; wait for its end if `block`."""
         if not self.ready():
-            get_hub().loop.run_callback(self._throw, exception)
+            self.loop.run_callback(self.throw, exception)
             if block:
                 joinall([self], timeout)
 
-    def _throw(self, exception):
+    def throw(self, *exception):
+        """Raise `exception` in the request now, by a switch; nothing happens after its end."""
         if not self.dead:
-            self.throw(exception)
+            return greenlet.throw(self, *exception)
 
     def join(self, timeout=None):
         """Wait for the request's end, at most `timeout` seconds."""
         if not self.ready():
             joinall([self], timeout)
+
+    # Its outcome is the response: for whoever looks at it as at a gevent.Greenlet, it returns None and never fails.
+    value = None
+    exception = None
+
+    def successful(self):
+        """Tell whether the request has ended."""
+        return self.ready()
+
+    @property
+    def loop(self):
+        """The hub's loop, as `gevent.Greenlet` has."""
+        return get_hub().loop
 
     @property
     def minimal_ident(self):

@@ -1,0 +1,1 @@
+"""Tests of hublet, the package that users import and run."""
