@@ -11,7 +11,7 @@ SOURCES := setup.py pyproject.toml $(shell find entry runtime patches servers -n
 .PHONY: serve test test-all lint bench fuzz docs clean
 
 serve: $(VENV)/.built-demo  ## build hublet and serve the demo on http://HOST:PORT
-	$(BIN)/hublet examples.ticker.app:app --bind $(HOST):$(PORT)
+	$(BIN)/hublet examples.ticker.app:app --bind $(HOST):$(PORT) --grace 2
 
 test: $(VENV)/.built-test  ## install what tests need, then run every test
 	tests/install-packages.sh
@@ -28,7 +28,7 @@ test-all: ## the tests on every interpreter from 3.11 to 3.13 that is found
 lint: $(VENV)/.built-lint  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy build/links/hublet tests loadtests examples
+	$(BIN)/mypy -p hublet -p tests -p loadtests -p examples
 
 bench: $(VENV)/.built-bench  ## hublet beside its peers: writes docs/benchmarks.md and docs/benchmarks.json
 	tests/install-packages.sh

@@ -1,7 +1,7 @@
 """Build rules that pyproject.toml cannot state: where each package's folder is, and the compiled core.
 
-The folders carry short names (`runtime/`) and the import names long ones (`hublet.runtime`). Cython resolves `cimport` by
-folder and knows nothing of that mapping, so it is given a tree of links that looks like the import package.
+The folders carry short names (`runtime/`) and the import names long ones (`hublet.runtime`). Cython resolves `cimport`
+by folder and knows nothing of that mapping, so it is given a tree of links that looks like the import package.
 """
 
 from __future__ import annotations

@@ -106,8 +106,10 @@ class LineWriter:
             before = self._pending
             self._pending = before + len(line)
             self._lines.append(line)
-            if not self._ordered or before < self._rush <= self._pending:
+            if not self._ordered:
                 self._ordered = True
+                self._order(None)
+            if before < self._rush <= self._pending:
                 self._order(None)
 
     def flush(self, timeout: float = CLOSE_TIMEOUT) -> bool:

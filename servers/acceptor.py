@@ -22,7 +22,9 @@ READ = 1  # gevent's event mask
 class Acceptor:
     """The accepting side of one listening socket. `report` is called with a line of text when something goes wrong."""
 
-    def __init__(self, engine: Engine, endpoint: Endpoint, listener: socket.socket, loop: Any, report: Callable[[str], Any]):
+    def __init__(
+        self, engine: Engine, endpoint: Endpoint, listener: socket.socket, loop: Any, report: Callable[[str], Any]
+    ):
         self._engine = engine
         self._endpoint = endpoint
         self._listener = listener

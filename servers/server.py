@@ -26,8 +26,8 @@ from gevent.server import StreamServer
 from ..runtime import limits
 from ..runtime.errors import SettingsError
 from ..runtime.request_greenlet import RequestGreenlet
-from .access_log import AccessLog
 from .acceptor import Acceptor
+from .access_log import AccessLog
 from .http1.connection import Endpoint, Engine
 from .http1.exchange import FileWrapper
 from .settings import Settings
@@ -81,7 +81,9 @@ class WSGIServer:
         **ssl_args: Any,
     ) -> None:
         if handler_class is not None:
-            raise TypeError("handler_class has no meaning here: hublet has no handler objects; wrap the application instead")
+            raise TypeError(
+                "handler_class has no meaning here: hublet has no handler objects; wrap the application instead"
+            )
         if ssl_args:
             raise TypeError(f"unknown arguments: {', '.join(ssl_args)} (TLS ends at a proxy in front of hublet)")
         settings = settings or Settings()

@@ -56,22 +56,34 @@ class Settings:
     )
 
     head_timeout: float = setting(
-        limits.HEAD_TIMEOUT, "timeouts", "from the first byte of a request to the end of its head; then 408",
-        unit="seconds", least=0.01,
+        limits.HEAD_TIMEOUT,
+        "timeouts",
+        "from the first byte of a request to the end of its head; then 408",
+        unit="seconds",
+        least=0.01,
     )
     body_timeout: float = setting(
         limits.BODY_TIMEOUT, "timeouts", "longest pause in a request body; then 408", unit="seconds", least=0.01
     )
     write_timeout: float = setting(
-        limits.WRITE_TIMEOUT, "timeouts", "longest time in which the peer takes no byte of a response; then it is closed",
-        unit="seconds", least=0.01,
+        limits.WRITE_TIMEOUT,
+        "timeouts",
+        "longest time in which the peer takes no byte of a response; then it is closed",
+        unit="seconds",
+        least=0.01,
     )
     keepalive_timeout: float = setting(
-        limits.KEEPALIVE_TIMEOUT, "timeouts", "longest idle time of a connection between requests", unit="seconds",
+        limits.KEEPALIVE_TIMEOUT,
+        "timeouts",
+        "longest idle time of a connection between requests",
+        unit="seconds",
         least=0.01,
     )
     grace: float = setting(
-        limits.GRACE, "timeouts", "time that requests in flight get to finish when the server stops", unit="seconds",
+        limits.GRACE,
+        "timeouts",
+        "time that requests in flight get to finish when the server stops",
+        unit="seconds",
         least=0,
     )
 

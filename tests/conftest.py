@@ -297,13 +297,19 @@ class Serving:
         return text
 
 
+def active_watchers() -> list[Any]:
+    """Every active watcher. The loop's own count leaves out those that do not keep it running."""
+    kind = type(get_hub().loop.timer(0)).__mro__[-2]
+    return [each for each in gc.get_objects() if isinstance(each, kind) and each.active]
+
+
 class Belongings:
     """What this process has: greenlets that have begun and not ended, open descriptors, active watchers."""
 
     def __init__(self) -> None:
         self.greenlets = {id(each): each for each in gc.get_objects() if isinstance(each, greenlet) and each}
         self.descriptors = dict(self._descriptors())
-        self.watchers = get_hub().loop.activecnt
+        self.watchers = {id(each): each for each in active_watchers()}
 
     @staticmethod
     def _descriptors() -> Iterator[tuple[str, str]]:
@@ -328,8 +334,7 @@ class Belongings:
         begun = [each for key, each in now.greenlets.items() if key not in self.greenlets]
         added = [repr(each) for each in begun if each is not get_hub()]
         added += [f"{fd} -> {name}" for fd, name in now.descriptors.items() if self.descriptors.get(fd) != name]
-        if now.watchers != self.watchers:
-            added.append(f"{now.watchers - self.watchers} active watchers")
+        added += [repr(each) for key, each in now.watchers.items() if key not in self.watchers]
         return ", ".join(added)
 
 

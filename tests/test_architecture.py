@@ -43,7 +43,9 @@ def imported(path: Path) -> Iterator[tuple[int, str, list[str]]]:
                     yield 0, alias.name, []
         return
     text = path.read_text()
-    for match in re.finditer(r"^\s*from (\.*)([\w.]*) c?import \(?([^)\n]*(?:\n[^)\n]*)*?)(?:\)|$)", text, re.MULTILINE):
+    for match in re.finditer(
+        r"^\s*from (\.*)([\w.]*) c?import \(?([^)\n]*(?:\n[^)\n]*)*?)(?:\)|$)", text, re.MULTILINE
+    ):
         yield len(match[1]), match[2], re.findall(r"\w+", match[3])
     for match in re.finditer(r"^\s*c?import ([\w.]+)", text, re.MULTILINE):
         yield 0, match[1], []
@@ -119,7 +121,8 @@ def test_parsers_know_no_socket_hub_or_clock(name: str, graph: dict[str, set[str
                 assert module.split(".")[0] not in IMPURE | {"gevent", "greenlet"}, f"{path.name} imports {module}"
             for header in IMPURE_C:
                 assert header not in path.read_text(), f"{path.name} uses {header}"
-    reachable, todo = set(), [name]
+    reachable: set[str] = set()
+    todo = [name]
     while todo:
         for target in graph[todo.pop()] - reachable:
             reachable.add(target)

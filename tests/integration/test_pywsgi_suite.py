@@ -79,8 +79,8 @@ DIFFERENCES: dict[str, Difference] = {
     ),
     "Expect100ContinueTests.test_continue": Difference(
         "AssertionError: Unexpected code: 200 (expected 100)",
-        "its client announces a body with `Expect: 100-continue` and sends it without waiting: a server that has received "
-        "some of the body may leave the interim response out (RFC 9110 section 10.1.1), and hublet does",
+        "its client announces a body with `Expect: 100-continue` and sends it without waiting: a server that has "
+        "received some of the body may leave the interim response out (RFC 9110 section 10.1.1), and hublet does",
     ),
     # The response: hublet sends what the protocol allows, and raises where PEP 3333 says so.
     "TestEmptyYield.test_err": NO_BODY_YET,

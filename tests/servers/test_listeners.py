@@ -50,7 +50,8 @@ def test_addresses(text: str, host: str, port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "localhost", "host:", "::1:8000", "[::1]", "[::1]8000", "host:http", "a:1:2", "http://a:1", "a:-1", "a:٣"]
+    "text",
+    ["", "localhost", "host:", "::1:8000", "[::1]", "[::1]8000", "host:http", "a:1:2", "http://a:1", "a:-1", "a:٣"],
 )
 def test_what_is_not_an_address(text: str) -> None:
     with pytest.raises(ListenError, match="host:port") as caught:
@@ -114,7 +115,9 @@ def test_a_name_that_cannot_be_resolved(name: str) -> None:
         open_listener(f"{name}:0", 1)
 
 
-@pytest.mark.parametrize("error, port, words", [(13, 80, "CAP_NET_BIND_SERVICE"), (13, 8000, "denied"), (97, 1, "IPv6")])
+@pytest.mark.parametrize(
+    "error, port, words", [(13, 80, "CAP_NET_BIND_SERVICE"), (13, 8000, "denied"), (97, 1, "IPv6")]
+)
 def test_what_the_kernel_refuses(monkeypatch: pytest.MonkeyPatch, error: int, port: int, words: str) -> None:
     if error == 97:
         error = listeners.errno.EAFNOSUPPORT
