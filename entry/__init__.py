@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .version import __version__
+
 if TYPE_CHECKING:
     from .runtime.errors import (
         ApplicationLoadError,
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from .servers.server import WSGIServer
     from .servers.settings import Settings
     from .serving import serve
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ApplicationLoadError",

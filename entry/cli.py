@@ -13,7 +13,6 @@ from typing import Any, Final, NoReturn
 
 import gevent
 
-from . import __version__
 from .reloader import run_reloader, settings_of_child
 from .runtime.errors import ApplicationLoadError, ListenError, SettingsError
 from .servers.listeners import inherit, is_heir
@@ -26,6 +25,7 @@ from .servers.settings_sources import (
     resolve_settings,
 )
 from .serving import run_target
+from .version import __version__
 
 USAGE_ERROR: Final = 2
 FAILURE: Final = 1

@@ -22,7 +22,6 @@ import gevent
 import greenlet
 from gevent.event import Event
 
-from . import __version__
 from .loader import load_application
 from .patches.stdlib import is_standard_library_patched
 from .runtime.errors import SettingsError
@@ -33,6 +32,7 @@ from .servers.listeners import listener_url, open_listeners
 from .servers.server import WSGIServer
 from .servers.settings import Settings
 from .servers.settings_sources import OPTIONS, SourcedSettings, settings_from_keywords
+from .version import __version__
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication

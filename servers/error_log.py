@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import greenlet
-from gevent import monkey
+from gevent import getcurrent, monkey
 
 Write = Callable[[bytes], object]
 
@@ -135,7 +134,7 @@ class ErrorStream(io.TextIOBase):
         """Take text; what ends in a newline is written at once, as one piece."""
         if not isinstance(text, str):
             raise TypeError(f"wsgi.errors takes str, not {type(text).__name__}")
-        author = id(greenlet.getcurrent())
+        author = id(getcurrent())
         with self._lock:
             if self._unfinished and author != self._author:
                 self._emit(self._unfinished + "\n")

@@ -161,7 +161,7 @@ class Client:
 
     def expect_end(self) -> None:
         """Assert that nothing more comes but the regular end of the connection."""
-        assert self._receive_rest() == b""
+        assert self.rest() == b""
 
     def expect_reset(self) -> bytes:
         """Assert that the connection ends in a reset; return what came before it."""
@@ -189,7 +189,8 @@ class Client:
             raise EOFError
         self.received += data
 
-    def _receive_rest(self) -> bytes:
+    def rest(self) -> bytes:
+        """Everything that comes until the end of the connection."""
         parts = [self.received]
         while data := self.socket.recv(1 << 18):
             parts.append(data)
@@ -338,8 +339,15 @@ class Belongings:
         return ", ".join(added)
 
 
+@pytest.fixture(scope="session")
+def _imports_set_aside() -> None:
+    """Spare every later collection the hundred thousand objects that were there before the first test."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
-def serve() -> Iterator[Serving]:
+def serve(_imports_set_aside: None) -> Iterator[Serving]:
     """Start servers for this test; stop them afterwards and fail for whatever they left behind."""
     hub = get_hub()
     gevent.sleep(0)

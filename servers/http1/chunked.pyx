@@ -30,7 +30,8 @@ cdef enum State:
     EXT_VALUE     # after "="
     EXT_QUOTED    # inside a quoted-string
     EXT_ESCAPED   # after a backslash in it
-    EXT_AFTER     # after the closing quote
+    EXT_NAMED     # after white space behind a name
+    EXT_AFTER     # after a value that has ended, or white space behind the size
     SIZE_LF       # the LF of the size line
     DATA
     DATA_CR       # the CRLF after chunk data
@@ -129,17 +130,21 @@ cdef class ChunkedDecoder:
             return self.fail("a chunk size is 2**62 or more")
         if c == c"\r":
             self.state = SIZE_LF
-        elif c == c";":
+        elif c == c";" or c == c" " or c == c"\t":
             return self.extension(c)
         else:
             return self.fail("a chunk size is followed by something other than CRLF or an extension")
         return True
 
     cdef bint extension(self, unsigned char c) noexcept:
-        """chunk-ext = *( ";" name [ "=" ( token / quoted-string ) ] ), without the optional white space."""
-        if c == c"\r" and self.state != EXT_QUOTED and self.state != EXT_ESCAPED:
-            if not self.has_name:
-                return self.fail("a chunk extension has an empty name or value")
+        """chunk-ext = *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] ) (RFC 9112 section 7.1.1).
+
+        BWS is white space that must be taken although nobody may send it; there is none before the CRLF.
+        """
+        cdef bint quoted = self.state == EXT_QUOTED or self.state == EXT_ESCAPED
+        if c == c"\r" and not quoted:
+            if not self.has_name or self.padded:
+                return self.fail("a chunk extension has an empty name or value, or white space behind it")
             self.has_name = False
             self.state = SIZE_LF
             return True
@@ -149,34 +154,44 @@ cdef class ChunkedDecoder:
             return self.fail(f"chunk extensions longer than {MAX_EXTENSION} bytes in one chunk")
         if self.extensions_size > MAX_EXTENSIONS:
             return self.fail(f"chunk extensions longer than {MAX_EXTENSIONS} bytes in one body")
-        if self.state == EXT_QUOTED:
-            if c == c'"':
+        if quoted:
+            return self.quoted(c)
+        if c == c" " or c == c"\t":
+            self.padded = True
+            if self.state == SIZE or (self.state == EXT_VALUE and self.has_name):
+                self.has_name = True
                 self.state = EXT_AFTER
-            elif c == c"\\":
-                self.state = EXT_ESCAPED
-            elif (c < 0x20 and c != c"\t") or c == 0x7F:
-                return self.fail("a control character in a chunk extension")
+            elif self.state == EXT_NAME and self.has_name:
+                self.state = EXT_NAMED
             return True
-        if self.state == EXT_ESCAPED:
-            if (c < 0x20 and c != c"\t") or c == 0x7F:
-                return self.fail("a control character in a chunk extension")
-            self.state = EXT_QUOTED
-            return True
+        self.padded = False
         if c == c";":
             if self.state != SIZE and not self.has_name:
                 return self.fail("a chunk extension has an empty name or value")
             self.has_name = False
             self.state = EXT_NAME
-        elif c == c"=" and self.state == EXT_NAME and self.has_name:
+        elif c == c"=" and (self.state == EXT_NAME or self.state == EXT_NAMED) and self.has_name:
             self.has_name = False
             self.state = EXT_VALUE
         elif c == c'"' and self.state == EXT_VALUE and not self.has_name:
             self.has_name = True
             self.state = EXT_QUOTED
-        elif is_class(c, HUBLET_TOKEN) and self.state != EXT_AFTER:
+        elif is_class(c, HUBLET_TOKEN) and (self.state == EXT_NAME or self.state == EXT_VALUE):
             self.has_name = True
         else:
             return self.fail("a chunk extension holds a forbidden byte")
+        return True
+
+    cdef bint quoted(self, unsigned char c) noexcept:
+        """quoted-string (RFC 9110 section 5.6.4)."""
+        if (c < 0x20 and c != c"\t") or c == 0x7F:
+            return self.fail("a control character in a chunk extension")
+        if self.state == EXT_ESCAPED:
+            self.state = EXT_QUOTED
+        elif c == c'"':
+            self.state = EXT_AFTER
+        elif c == c"\\":
+            self.state = EXT_ESCAPED
         return True
 
     cdef bint trailer(self, unsigned char c) noexcept:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
+from hublet.servers.acceptor import Acceptor
 
 from tests.conftest import GET, Launch, Process, Serving, wait_until
 from tests.servers.http1.apps import answering
@@ -57,6 +60,48 @@ def test_many_connections_at_once(serve: Serving) -> None:
     served.until(connections=300, in_flight=300)
     go_on.set()
     assert {client.response().status for client in clients} == {200}
+
+
+class ScriptedEngine:
+    """An engine whose accept() has these results, one after the other, and then does accept."""
+
+    open_connections = 0
+
+    def __init__(self, *results: int) -> None:
+        self.results = list(results)
+        self.calls = 0
+        self.accepted: list[Any] = []
+
+    def is_full(self) -> bool:
+        return False
+
+    def accept(self, endpoint: Any, listener: int) -> int:
+        self.calls += 1
+        if self.results:
+            return self.results.pop(0)
+        with socket.socket(fileno=os.dup(listener)) as duplicate:
+            self.accepted.append(duplicate.accept()[0])
+        return 0
+
+
+# accept(2): "Linux accept() passes already-pending network errors on the new socket as an error code [...]. For
+# reliable operation the application should detect [these] and treat them like EAGAIN". EPERM comes from a firewall.
+OF_ONE_CONNECTION = ["ENETDOWN", "EPROTO", "ENOPROTOOPT", "EHOSTDOWN", "EHOSTUNREACH", "EOPNOTSUPP", "EPERM"]
+
+
+@pytest.mark.parametrize("name", [*OF_ONE_CONNECTION, "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"])
+def test_accepting_goes_on_after_an_error(serve: Serving, name: str) -> None:
+    reports: list[str] = []
+    engine: Any = ScriptedEngine(getattr(errno, name))
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()):
+        endpoint: Any = None
+        acceptor = Acceptor(engine, endpoint, listener, gevent.get_hub().loop, reports.append)
+        acceptor.start()
+        wait_until(lambda: engine.accepted)
+        acceptor.stop()
+        engine.accepted[0].close()
+    assert engine.calls == 2
+    assert len(reports) <= 1
 
 
 SERVER = """

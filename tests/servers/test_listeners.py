@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -116,17 +117,20 @@ def test_a_name_that_cannot_be_resolved(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "error, port, words", [(13, 80, "CAP_NET_BIND_SERVICE"), (13, 8000, "denied"), (97, 1, "IPv6")]
+    "number, port, words",
+    [
+        (errno.EACCES, 80, "CAP_NET_BIND_SERVICE"),
+        (errno.EACCES, 8000, "denied"),
+        (errno.EAFNOSUPPORT, 8000, "no IPv6"),
+        (errno.ENOBUFS, 8000, "buffer"),
+    ],
 )
-def test_what_the_kernel_refuses(monkeypatch: pytest.MonkeyPatch, error: int, port: int, words: str) -> None:
-    if error == 97:
-        error = listeners.errno.EAFNOSUPPORT
-
+def test_what_the_kernel_refuses(monkeypatch: pytest.MonkeyPatch, number: int, port: int, words: str) -> None:
     class Refusing(socket.socket):
         def bind(self, address: object) -> None:
-            raise OSError(error, os.strerror(error))
+            raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(listeners.socket, "socket", Refusing)
+    monkeypatch.setattr(socket, "socket", Refusing)
     with pytest.raises(ListenError, match=words):
         open_listener(("127.0.0.1", port), 1)
 

@@ -8,6 +8,7 @@ import signal
 import socket as stdlib_socket
 import struct
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -382,6 +383,30 @@ def test_accepting_may_be_interrupted(serve: Serving) -> None:
     assert client.is_silent()
     served.server.start_accepting()
     assert client.response().body == b"hello"
+
+
+def test_a_server_in_another_thread() -> None:
+    started = threading.Event()
+    found: list[Any] = []
+
+    def run() -> None:
+        server = WSGIServer(("127.0.0.1", 0), hello, log=None)
+        server.start()
+        found.extend([server, gevent.get_hub()])
+        started.set()
+        server.serve_forever()
+        gevent.get_hub().destroy(destroy_loop=True)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    started.wait()
+    server, hub = found
+    client = Client(server.address)
+    assert client.get().body == b"hello"
+    client.close()
+    hub.loop.run_callback_threadsafe(gevent.spawn, server.stop)
+    thread.join(5)
+    assert not thread.is_alive()
 
 
 def test_several_servers_on_one_hub(serve: Serving) -> None:

@@ -105,12 +105,13 @@ def test_variables(name: str, text: str, value: object) -> None:
     ],
 )
 def test_an_error_names_the_source_and_the_rule(name: str, text: str) -> None:
-    for sources in ({"environ": {OPTIONS[name].variable: text}}, {"given": {name: [] if name == "bind" else text}}):
+    option = OPTIONS[name]
+    given: dict[str, Any] = {name: [] if name == "bind" else text}
+    for source, options, environ in ((option.flag, given, {}), (option.variable, {}, {option.variable: text})):
         with pytest.raises(SettingsError) as caught:
-            resolve(**sources)  # type: ignore[arg-type]
-        assert caught.value.name == name
-        assert caught.value.source == (OPTIONS[name].variable if "environ" in sources else OPTIONS[name].flag)
-        assert caught.value.source in str(caught.value)
+            resolve(options, environ)
+        assert (caught.value.name, caught.value.source) == (name, source)
+        assert source in str(caught.value)
 
 
 def test_a_mistyped_variable_is_an_error_that_names_the_closest() -> None:

@@ -20,12 +20,12 @@ def hello() -> str:
 
 @app.get("/json")
 def as_json() -> dict[str, Any]:
-    return {"hello": "world", "q": request.query.get("q")}
+    return {"hello": "world", "q": request.query.getunicode("q")}
 
 
 @app.post("/form")
 def form() -> str:
-    return str(request.forms["name"])
+    return str(request.forms.getunicode("name"))
 
 
 @app.post("/upload")

@@ -21,7 +21,12 @@ from django.http import (
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
-settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="for tests only")
+settings.configure(
+    ROOT_URLCONF=__name__,
+    ALLOWED_HOSTS=["*"],
+    SECRET_KEY="for tests only",
+    MIDDLEWARE=["django.middleware.common.CommonMiddleware"],  # which sets Content-Length
+)
 
 
 def hello(request: HttpRequest) -> HttpResponse:

@@ -145,7 +145,7 @@ def test_payload_in_front_of_an_error_is_delivered(size: int) -> None:
 
 def test_an_error_is_found_at_the_byte_that_makes_it() -> None:
     # A peer that sends no more must not keep the connection waiting for a body that cannot become good.
-    for broken in (b"g", b" ", b"\r", b"\n", b";", b"5 ", b"5\n", b"5\rX", b"5;;", b"5;a\n", b"5;\x00"):
+    for broken in (b"g", b" ", b"\r", b"\n", b";", b"5 \r", b"5\n", b"5\rX", b"5;;", b"5;a\n", b"5;\x00"):
         assert isinstance(read_chunked([broken]), Refused), broken
     for broken in (b"1\r\naX", b"1\r\na\rX"):
         assert isinstance(read_chunked([broken]), Refused), broken

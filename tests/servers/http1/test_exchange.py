@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from wsgiref.validate import validator
 
 import pytest
 from gevent import GreenletExit
 
 from tests.conftest import CutShort, Serving, wait_until
-from tests.servers.http1.apps import BIG, MIB, Fatal, Tracked, answering, assert_in_sync
+from tests.servers.http1.apps import BIG, MIB, Fatal, Tracked, answering, assert_in_sync, post
 
 # Framing.
 
@@ -338,3 +340,74 @@ def test_an_error_in_close_does_not_hide_the_one_before(serve: Serving) -> None:
     assert served.get().status == 500
     assert "ValueError: first" in served.log
     assert "OSError: close failed" in served.log
+
+
+# wsgiref.validate.
+
+KINDS: dict[str, bytes] = {
+    "GET": b"GET /path?query HTTP/1.1\r\nHost: x\r\n\r\n",
+    "GET by HTTP/1.0": b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    "absolute": b"GET http://x:80/path HTTP/1.1\r\nHost: x\r\n\r\n",
+    "no path": b"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n",
+    "beyond ASCII": b"GET /%C3%A9%20?%ff HTTP/1.1\r\nHost: x\r\nX-Name: caf\xe9\r\nX-Name: again\r\n\r\n",
+    "HEAD": b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "POST": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 13\r\nContent-Type: a/b\r\n\r\nline 1\nline 2",
+    "POST in chunks": post("chunked", b"line 1\nline 2", chunk=6),
+    "PUT of nothing": b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+    "DELETE": b"DELETE /x HTTP/1.1\r\nHost: x\r\n\r\n",
+    "OPTIONS": b"OPTIONS /x HTTP/1.1\r\nHost: x\r\n\r\n",
+    "with cookies": b"GET / HTTP/1.1\r\nHost: x\r\nCookie: a=1\r\nCookie: b=2\r\nAccept: */*\r\n\r\n",
+}
+
+
+def read_all(environ: dict[str, Any]) -> bytes:
+    """Read the body in every way that wsgiref.validate lets through."""
+    body = environ["wsgi.input"]
+    parts = [body.readline(), body.read(2), *body.readlines(1), *body]
+    environ["wsgi.errors"].write("")
+    environ["wsgi.errors"].flush()
+    return b"".join(parts)
+
+
+def by_list(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [read_all(environ)]
+
+
+def by_write(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    write(read_all(environ))
+    return [b""]
+
+
+def by_generator(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return iter([b"", read_all(environ), b""])
+
+
+def by_second_thought(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    start_response("404 Not Found", [("Content-Type", "text/plain")])
+    try:
+        raise ValueError
+    except ValueError:
+        start_response("200 OK", [("Content-Type", "text/plain")], sys.exc_info())
+    return [read_all(environ)]
+
+
+@pytest.mark.parametrize("app", [by_list, by_write, by_generator, by_second_thought])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_validator_of_the_standard_library_finds_nothing(serve: Serving, kind: str, app: Any) -> None:
+    served = serve(validator(app))
+    client = served.connect()
+    for _ in range(2):
+        client.send(KINDS[kind])
+        response = client.response("HEAD" if kind == "HEAD" else "GET")
+        assert response.status == 200
+        assert response.body in (b"", b"line 1\nline 2")
+    assert served.log == ""
+
+
+def test_the_validator_sees_a_bad_application(serve: Serving) -> None:
+    served = serve(validator(lambda environ, start_response: b"no iterable, no start_response"))
+    assert served.get().status == 500
+    assert "AssertionError" in served.log

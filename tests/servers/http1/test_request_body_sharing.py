@@ -7,10 +7,11 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent import getcurrent
 from gevent.event import Event
 from hublet.runtime import limits
 
-from tests.conftest import Serving, wait_until
+from tests.conftest import Client, Serving, wait_until
 from tests.servers.http1.apps import BIG, MIB, NEXT, framed, post, reading, split_head
 
 
@@ -84,6 +85,49 @@ def test_greenlets_that_read_at_once_get_every_byte_once(serve: Serving, framing
     sender.join()
 
 
+def bring_to_fairness(client: Client, margin: int) -> None:
+    """Move so many bytes that `margin` more make the connection give others a turn."""
+    moved = 0
+    while moved < limits.FAIRNESS_BYTES - margin:
+        size = max(min(2000, limits.FAIRNESS_BYTES - margin - moved), 0)
+        client.send(b"GET /?%d HTTP/1.1\r\nHost: x\r\n\r\n" % size)
+        response = client.response()
+        moved += len("HTTP/1.1 200 OK\r\n\r\n") + size
+        moved += sum(len(f"{name}: {value}\r\n") for name, value in response.fields)
+
+
+@framed
+def test_a_greenlet_that_gives_others_a_turn_while_its_request_ends(serve: Serving, framing: str) -> None:
+    """When it goes on, the bytes that have come are the next request's."""
+    began = Event()
+    outcome: list[Any] = []
+
+    def read_on(body: Any) -> None:
+        try:
+            outcome.append(body.read())
+        except ValueError as error:
+            outcome.append(error)
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "POST":
+            began.wait()
+            gevent.spawn(read_on, environ["wsgi.input"])
+            gevent.sleep(0)
+        start_response("200 OK", [])
+        return [b"x" * int(environ["QUERY_STRING"] or 0)]
+
+    served = serve(app)
+    client = served.connect()
+    bring_to_fairness(client, -500)
+    head, body = split_head(post(framing, b"hello"))
+    client.send(head)
+    served.until(in_flight=1)
+    client.send(body + NEXT * 3)
+    began.set()
+    assert [response.status for response in client.responses(4)] == [200] * 4
+    wait_until(lambda: outcome)
+
+
 @framed
 def test_greenlets_that_read_at_once_do_not_read_beyond_the_end(serve: Serving, framing: str) -> None:
     """One of them lets the hub run for fairness' sake, and when it goes on there is less left than it thought."""
@@ -98,14 +142,7 @@ def test_greenlets_that_read_at_once_do_not_read_beyond_the_end(serve: Serving, 
 
     served = serve(app, body_timeout=0.5)
     client = served.connect()
-    moved = 0
-    while moved < limits.FAIRNESS_BYTES - 500:  # bytes sent count as well, and bring the connection near the limit
-        size = min(2000, limits.FAIRNESS_BYTES - 500 - moved)
-        client.send(b"GET /?%d HTTP/1.1\r\nHost: x\r\n\r\n" % size)
-        response = client.response()
-        moved += (
-            len("HTTP/1.1 200 OK\r\n\r\n") + sum(len(f"{name}: {value}\r\n") for name, value in response.fields) + size
-        )
+    bring_to_fairness(client, 500)
     head, body = split_head(post(framing, BIG[:2000]))
     client.send(head)
     served.until(in_flight=1)
@@ -140,6 +177,58 @@ def test_one_greenlet_reads_while_another_writes(serve: Serving, framing: str) -
     sender = gevent.spawn(client.send, post(framing, BIG))
     assert client.response().body == BIG + b"read %d" % len(BIG)
     sender.join()
+
+
+def test_uploads_at_once_keep_each_their_own(serve: Serving) -> None:
+    """Chunked bodies come in through a buffer that all connections share."""
+
+    def read(body: Any) -> bytes:
+        return b"".join(iter(lambda: body.read(777), b""))
+
+    served = serve(reading(read))
+    letters = b"abcdefghijkl"
+    clients = [served.connect() for _ in letters]
+    requests = [post("chunked", bytes([letter]) * 200_000, chunk=1000) for letter in letters]
+    for start in range(0, max(map(len, requests)), 10_007):
+        for client, request in zip(clients, requests, strict=True):
+            client.send(request[start : start + 10_007])
+        gevent.idle()
+    assert [client.response().body for client in clients] == [bytes([letter]) * 200_000 for letter in letters]
+
+
+@framed
+def test_a_read_that_was_interrupted_leaves_the_connection_in_sync(serve: Serving, framing: str) -> None:
+    """What it had taken is lost, as with any buffered file; the rest of the body and the next request are not."""
+
+    def read(body: Any) -> bytes:
+        with gevent.Timeout(0.02, False):
+            body.read(2000)
+        return bytes(body.read())
+
+    client = serve(reading(read)).connect()
+    request = post(framing, BIG[:2000], chunk=100)
+    client.send(request[:1500])
+    gevent.sleep(0.05)
+    client.send(request[1500:] + NEXT)
+    assert BIG[:2000].endswith(client.response().body)
+    assert client.response().body == b"/next"
+
+
+@framed
+def test_a_request_that_is_killed_while_it_reads(serve: Serving, framing: str) -> None:
+    greenlets: list[Any] = []
+
+    def read(body: Any) -> object:
+        greenlets.append(getcurrent())
+        return body.read()
+
+    served = serve(reading(read))
+    client = served.connect().send(post(framing, b"hello")[:-2])
+    served.until(in_flight=1)
+    greenlets[0].kill()
+    assert client.response().status == 500
+    client.send(post(framing, b"hello")[-2:] + NEXT)  # the rest is drained
+    assert client.response().body == b"/next"
 
 
 def resident_memory() -> int:

@@ -71,3 +71,13 @@ def test_date_and_server(serve: Serving) -> None:
     own = [("date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("SERVER", "mine")]
     response = serve(answering(list, "200 OK", *own)).get()
     assert [field for field in response.fields if field[0].lower() in ("date", "server")] == own
+
+
+@pytest.mark.parametrize("count, size", [(1, 100_000), (500, 500), (1, 16_384 - 150)])
+def test_a_large_head(serve: Serving, count: int, size: int) -> None:
+    fields = [(f"X-{number}", "v" * size) for number in range(count)]
+    client = serve(answering(lambda: [b"hello"], "200 OK", *fields)).connect()
+    for _ in range(2):
+        response = client.get()
+        assert response.body == b"hello"
+        assert response.fields[:count] == fields

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import random
+import re
 import socket
 import tempfile
 import time
@@ -177,6 +179,79 @@ def test_a_piece_that_was_partly_sent_ends_the_connection(serve: Serving) -> Non
     with pytest.raises(CutShort) as cut:
         client.response()
     assert b"more" not in cut.value.response.body[-10:]
+
+
+@pytest.mark.parametrize("fields", [[("Content-Length", str(len(BIG)))], []], ids=["length", "chunked"])
+def test_a_greenlet_that_still_writes_when_its_request_ends(serve: Serving, fields: list[tuple[str, str]]) -> None:
+    """What it has not sent yet must not get between the responses that follow, nor make another request fail."""
+    outcome: list[Any] = []
+
+    def write_on(write: Callable[[bytes], None]) -> None:
+        try:
+            outcome.append(write(b"<" * len(BIG)))
+        except Exception as error:
+            outcome.append(error)
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        number = ("X-Number", environ["QUERY_STRING"])
+        if number[1] == "0":
+            gevent.spawn(write_on, start_response("200 OK", [number, *fields]))
+            gevent.sleep(0)
+            return []
+        start_response("200 OK", [number])
+        return [b"<" * 1000]
+
+    served = serve(app)
+    client = served.connect(receive_buffer=4096).send(pipeline(20))
+    wait_until(lambda: not client.is_silent())
+    gevent.sleep(0.01)
+    assert_only_whole_responses(client, 20)
+    wait_until(lambda: outcome)
+    assert not re.findall(r"GET /\?[1-9]", served.log)
+
+
+def test_pieces_of_every_size_reach_a_slow_reader(serve: Serving) -> None:
+    chance = random.Random(1)
+    pieces = [BIG[:size] for size in [chance.choice([1, 100, 10_000, 16_384, 16_385, 70_000]) for _ in range(300)]]
+    client = serve(answering(lambda: iter(pieces))).connect(receive_buffer=4096)
+    assert client.get().body == b"".join(pieces)
+    assert_in_sync(client)
+
+
+def test_slow_readers_get_each_their_own(serve: Serving) -> None:
+    """Small pieces go through a buffer that all connections share."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return (environ["QUERY_STRING"].encode() * 10_000 for _ in range(300))
+
+    served = serve(app)
+    letters = "abcdefghijkl"
+    clients = [served.connect(receive_buffer=4096) for _ in letters]
+    for client, letter in zip(clients, letters, strict=True):
+        client.send(f"GET /?{letter} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    served.until(in_flight=len(letters))
+    responses = gevent.joinall([gevent.spawn(client.response) for client in clients], raise_error=True)
+    assert [response.value.body for response in responses] == [letter.encode() * 3_000_000 for letter in letters]
+
+
+def test_a_request_that_is_killed_while_it_sends(serve: Serving) -> None:
+    greenlets: list[Any] = []
+    body = Tracked(BIG, BIG)
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        greenlets.append(getcurrent())
+        start_response("200 OK", [])
+        return body
+
+    served = serve(app)
+    client = served.connect(receive_buffer=4096).send(GET)
+    wait_until(lambda: not client.is_silent())
+    greenlets[0].kill()
+    with pytest.raises(CutShort):
+        client.response()
+    assert body.closed == 1
+    served.until(connections=0)
 
 
 # Files.

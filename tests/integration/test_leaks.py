@@ -1,0 +1,171 @@
+"""A server process has after a hundred thousand requests what it had before: objects, descriptors, watchers, memory."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import gevent
+import pytest
+
+from tests.conftest import Client, Launch, Process, wait_until
+
+SERVER = """
+    import gc
+    import json
+    import os
+
+    import gevent
+    import gevent.local
+    from greenlet import greenlet
+    from hublet.servers.server import WSGIServer
+    from hublet.servers.settings import Settings
+
+    local = gevent.local.local()
+    BIG = b"x" * 10_000_000
+
+    def inventory():
+        gc.collect()
+        objects = gc.get_objects()
+        timer = gevent.get_hub().loop.timer
+        watcher = type(timer(0)).__mro__[-2]
+        with open("/proc/self/statm") as statm:
+            resident = int(statm.read().split()[1]) * 4096
+        return {
+            "greenlets": sum(1 for each in objects if isinstance(each, greenlet) and each),
+            "watchers": sum(1 for each in objects if isinstance(each, watcher) and each.active),
+            "descriptors": len(os.listdir("/proc/self/fd")),
+            "objects": len(objects),
+            "resident": resident,
+            "connections": server.statistics().connections,
+            "in_flight": server.statistics().in_flight,
+            "requests": server.statistics().requests,
+        }
+
+    def stream():
+        for _ in range(3):
+            gevent.sleep(0)
+            yield b"x" * 100
+
+    def app(environ, start_response):
+        path = environ["PATH_INFO"]
+        local.mine = environ
+        if path == "/wait":
+            gevent.sleep(0)
+        elif path == "/read":
+            environ["wsgi.input"].read()
+        elif path == "/fail":
+            raise ValueError
+        elif path == "/big":
+            start_response("200 OK", [])
+            return [BIG]
+        elif path == "/stream":
+            start_response("200 OK", [])
+            return stream()
+        elif path == "/inventory":
+            start_response("200 OK", [])
+            return [json.dumps(inventory()).encode()]
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"Hello, World!"]
+
+    settings = Settings(head_timeout=0.2, body_timeout=0.2, write_timeout=0.2, max_body=1000)
+    server = WSGIServer(("127.0.0.1", 0), app, log=None, error_log=None, settings=settings)
+    server.start()
+    print(server.server_port, flush=True)
+    server.serve_forever()
+"""
+REQUESTS = {
+    "answered at once": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "waiting": b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n",
+    "with many fields": b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-%d: 1\r\n" * 20 % tuple(range(20)) + b"\r\n",
+    "with a body": b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+    "with an unread body": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "failing": b"GET /fail HTTP/1.1\r\nHost: x\r\n\r\n",
+    "streaming": b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n",
+}
+SHARES = {"answered at once": 60_000, "waiting": 20_000, "with many fields": 4_000, "with a body": 4_000,
+          "with an unread body": 4_000, "failing": 4_000, "streaming": 4_000}  # fmt: skip
+BATCH = 500
+
+
+def take_inventory(process: Process) -> dict[str, Any]:
+    """What the process has once it has nothing to do."""
+    client = process.connect()
+    inventory: dict[str, Any] = {}
+
+    def is_idle() -> bool:
+        inventory.update(json.loads(client.get("/inventory").body))
+        return (inventory["connections"], inventory["in_flight"]) == (1, 1)
+
+    wait_until(is_idle)
+    client.close()
+    return inventory
+
+
+def make_requests(process: Process, kind: str, count: int) -> None:
+    """Make `count` requests over four connections, in batches; all their responses have one size."""
+    size = len(process.connect().send(REQUESTS[kind]).end().rest())
+
+    def work(client: Client) -> None:
+        for _ in range(count // 4 // BATCH):
+            client.send(REQUESTS[kind] * BATCH)
+            missing = size * BATCH
+            while missing:
+                missing -= len(client.socket.recv(missing))
+        client.close()
+
+    gevent.joinall([gevent.spawn(work, process.connect()) for _ in range(4)], raise_error=True)
+
+
+def assert_nothing_grew(before: dict[str, Any], after: dict[str, Any], memory: int) -> None:
+    """Compare two inventories, allowing `memory` bytes for what allocators keep."""
+    for name in ("greenlets", "watchers", "descriptors"):
+        assert after[name] == before[name], name
+    assert after["objects"] - before["objects"] < 50
+    assert after["resident"] - before["resident"] < memory
+
+
+def test_a_hundred_thousand_requests(launch: Launch) -> None:
+    process = launch(SERVER)
+    for kind in SHARES:
+        make_requests(process, kind, 2000)
+    before = take_inventory(process)
+    for kind, count in SHARES.items():
+        make_requests(process, kind, count)
+    after = take_inventory(process)
+    assert after["requests"] - before["requests"] >= 100_000
+    assert_nothing_grew(before, after, memory=1 << 20)
+    assert process.errors() == ""
+
+
+ENDS: dict[str, bytes] = {
+    "nothing sent": b"",
+    "half a head": b"GET / HTTP/1.1\r\nHo",
+    "no request": b"\0\0\r\n\r\n",
+    "half a body": b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhello",
+    "half an unread body": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhello",
+    "too large a body": b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\nhello",
+    "an unread response": b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n",
+    "unread streams": b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n" * 10,
+    "last requests": b"GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "timeout"])
+def test_thousands_of_connections_that_end_badly(launch: Launch, how: str) -> None:
+    process = launch(SERVER)
+
+    def end_badly(rounds: int) -> None:
+        for _ in range(rounds):
+            clients = [process.connect().send(data) for data in ENDS.values() for _ in range(10)]
+            if how == "timeout":
+                gevent.sleep(0.5)
+            for client in clients:
+                (client.reset if how == "reset" else client.close)()
+            process.clients.clear()
+
+    end_badly(2)
+    before = take_inventory(process)
+    end_badly(3 if how == "timeout" else 10)
+    assert_nothing_grew(before, take_inventory(process), memory=4 << 20)
+    assert process.errors() == ""
