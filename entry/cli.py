@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 import gevent
 
-from .reloader import run_reloader, settings_of_child
+from .reloader import inherit_lifeline, run_reloader, settings_of_child
 from .runtime.errors import ApplicationLoadError, ListenError, SettingsError
 from .servers.listeners import inherit, is_heir
 from .servers.settings_sources import (
@@ -80,7 +80,7 @@ def run_command(arguments: Sequence[str], early_imports: Sequence[str]) -> int:
         sourced = settings_of_child(sourced)
     if str(directory) not in sys.path:
         sys.path.insert(0, str(directory))
-    return run_target(sourced, target, early_imports, inherit())
+    return run_target(sourced, target, [*early_imports, *sourced.warnings], inherit(), inherit_lifeline())
 
 
 def parse_command_line(arguments: Sequence[str]) -> tuple[str, str | None, dict[str, Any]]:

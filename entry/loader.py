@@ -10,6 +10,7 @@ import os
 import pkgutil
 import sys
 import traceback
+from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -60,10 +61,10 @@ def load_application(text: str) -> WSGIApplication:
 def parse_target(text: str) -> Target:
     """Split a target into module, attributes and call. Raises ApplicationLoadError."""
     module, colon, expression = text.partition(":")
+    if module.endswith(".py") or "/" in module:
+        raise ApplicationLoadError(text, f"{module!r} is a path; {module_of(module, colon + expression)}; {FORMS}")
     if not all(part.isidentifier() for part in module.split(".")):
-        path = module.removesuffix(".py").removeprefix("./").replace("/", ".")
-        hint = f"; did you mean {path}{colon}{expression}?" if "/" in module else ""
-        raise ApplicationLoadError(text, f"{module!r} is not a module's name{hint}; {FORMS}")
+        raise ApplicationLoadError(text, f"{module!r} is not a module's name; {FORMS}")
     if colon and not expression:
         raise ApplicationLoadError(text, f"there is nothing behind the colon; {FORMS}")
     if not colon:
@@ -81,6 +82,17 @@ def parse_target(text: str) -> Target:
     except (SyntaxError, ValueError):
         rule = "what follows the colon is a name, dotted if need be, and a call at most with literal arguments"
         raise ApplicationLoadError(text, f"{expression!r} cannot be understood: {rule}; {FORMS}") from None
+
+
+def module_of(path: str, rest: str) -> str:
+    """Say which target names the module in the file at a path, and in which directory it does."""
+    directory = Path.cwd()
+    file = Path(os.path.normpath(directory / path.removesuffix(".py")))
+    if file.is_relative_to(directory):
+        return f"did you mean {'.'.join(file.relative_to(directory).parts)}{rest}?"
+    directory = next(each for each in file.parents if not (each / "__init__.py").is_file() or each == each.parent)
+    target = ".".join(file.relative_to(directory).parts)
+    return f"start hublet in the directory {directory}: hublet {target}{rest}"
 
 
 def dotted_name(node: ast.expr) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -45,6 +45,10 @@ UNWATCHED: Final = frozenset({"node_modules", "__pycache__"})
 RELOAD_GRACE: Final = 2.0
 # What a child gets beyond its grace time to end by itself.
 KILL_AFTER: Final = 3.0
+# Set for a child: the descriptor of its lifeline, see `inherit_lifeline`. Not HUBLET_..., since those are settings.
+LIFELINE_VARIABLE: Final = "_HUBLET_LIFELINE"
+# When a watch of new directories has surely begun, in milliseconds: what was written into them before is looked for.
+BEGUN_AFTER: Final = 500
 
 
 def run_reloader(settings: Settings, directory: Path, config: Path | None) -> int:
@@ -61,7 +65,12 @@ def run_reloader(settings: Settings, directory: Path, config: Path | None) -> in
             stack.callback(listener.close)
         variables, descriptors = hand_down(listeners)
         command = [sys.executable, *sys.orig_argv[1:]]
-        start = partial(Popen, command, env={**os.environ, **variables}, pass_fds=descriptors)
+        # Only this process has the write end, so the child reads its end when this one is gone, even by SIGKILL.
+        reader, writer = os.pipe()
+        for end in (reader, writer):
+            stack.callback(os.close, end)
+        variables[LIFELINE_VARIABLE] = str(reader)
+        start = partial(Popen, command, env={**os.environ, **variables}, pass_fds=(*descriptors, reader))
         reloader = Reloader(start, min(settings.grace, RELOAD_GRACE))
         sources = stack.enter_context(closing(SourceWatch(watch, directory, config, reloader.changed)))
         stack.enter_context(stop_signals(reloader.signalled))
@@ -74,7 +83,16 @@ def settings_of_child(sourced: SourcedSettings) -> SourcedSettings:
     if sourced.settings.grace <= RELOAD_GRACE:
         return sourced
     settings = dataclasses.replace(sourced.settings, grace=RELOAD_GRACE)
-    return SourcedSettings(settings, {**sourced.origins, "grace": "--reload"})
+    return dataclasses.replace(sourced, settings=settings, origins={**sourced.origins, "grace": "--reload"})
+
+
+def inherit_lifeline(environ: MutableMapping[str, str] = os.environ) -> int | None:
+    """The read end of the pipe that ends when the reloader does, or None in a process that no reloader started."""
+    text = environ.pop(LIFELINE_VARIABLE, None)
+    if text is None:
+        return None
+    os.set_inheritable(int(text), False)
+    return int(text)
 
 
 def import_watch() -> Watch:
@@ -110,9 +128,9 @@ class Reloader:
         finally:
             self._stop_child()
 
-    def changed(self, paths: Iterable[str]) -> None:
-        """Take a change of the sources."""
-        self._events.put(partial(self._restart, sorted(paths)))
+    def changed(self, paths: Collection[str]) -> None:
+        """Take a change of the sources; without paths only directories have come or gone."""
+        self._events.put(partial(self._restart, sorted(paths)) if paths else lambda: None)
 
     def signalled(self, number: int) -> None:
         """Take a signal: the first one ends the child and then this process, a second SIGINT does not wait."""
@@ -182,14 +200,17 @@ class StopFlag:
 
 
 class SourceWatch:
-    """Calls `changed` with the paths of source files that have changed, in a greenlet of the hub that made it."""
+    """Calls `changed` with the paths of source files that have changed, in the hub that made it.
+
+    Without a path it means that directories may have come or gone, and asks for `renew`.
+    """
 
     def __init__(
         self,
         watch: Watch,
         root: Path,
         config: Path | None,
-        changed: Callable[[Iterable[str]], None],
+        changed: Callable[[Collection[str]], None],
     ) -> None:
         self._watch = watch
         self._root = root
@@ -205,7 +226,8 @@ class SourceWatch:
             directories |= {str(self._config.parent)}
         if directories != self._directories:
             before, self._flag = self._flag, StopFlag()
-            gevent.spawn(self._follow, directories, self._flag)
+            new = directories - self._directories if self._directories else frozenset()
+            gevent.spawn(self._follow, directories, new, self._flag)
             before.stopped = True
             if not self._directories:
                 log.info("watching %s and %d directories in it", self._root, len(directories) - 1)
@@ -215,24 +237,59 @@ class SourceWatch:
         """Watch no more."""
         self._flag.stopped = True
 
-    def _follow(self, directories: frozenset[str], flag: StopFlag) -> None:
+    def _report(self, paths: set[str]) -> None:
+        sources = {path for path in paths if self._is_source(path)}
+        # A directory that was removed and made again needs a new watch: forget it, and `renew` finds it new.
+        self._directories -= paths - sources
+        self._changed(sources)
+
+    def _follow(self, directories: frozenset[str], new: frozenset[str], flag: StopFlag) -> None:
         hub = gevent.get_hub()
-        report = partial(hub.loop.run_callback_threadsafe, self._changed)
+        report = partial(hub.loop.run_callback_threadsafe, self._report)
         try:
-            hub.threadpool.apply(self._follow_in_thread, (directories, flag, report))
+            hub.threadpool.apply(self._follow_in_thread, (directories, new, flag, report))
         except (OSError, RuntimeError) as error:
             log.error("the sources cannot be watched: %s; WATCHFILES_FORCE_POLLING=1 looks at them regularly", error)
 
     def _follow_in_thread(
-        self, directories: frozenset[str], flag: StopFlag, report: Callable[[Iterable[str]], object]
+        self, directories: frozenset[str], new: frozenset[str], flag: StopFlag, report: Callable[[set[str]], object]
     ) -> None:
+        options: dict[str, Any] = {"yield_on_timeout": True, "rust_timeout": BEGUN_AFTER} if new else {}
+        unseen = new
         for changes in self._watch(
-            *directories, watch_filter=self._is_source, stop_event=flag, recursive=False, ignore_permission_denied=True
+            *directories,
+            watch_filter=self._matters,
+            stop_event=flag,
+            recursive=False,
+            ignore_permission_denied=True,
+            **options,
         ):
-            report({path for _, path in changes})
+            paths = {path for _, path in changes}
+            if unseen:
+                report(paths | {path for path in files_in(unseen) if self._is_source(path)})
+                unseen = frozenset()
+            elif paths:
+                report(paths)
 
-    def _is_source(self, change: object, path: str) -> bool:
+    def _matters(self, change: object, path: str) -> bool:
+        if self._is_source(path) or path in self._directories:
+            return True
+        return is_watched(os.path.basename(path)) and os.path.isdir(path)
+
+    def _is_source(self, path: str) -> bool:
         return Path(path).suffix in SUFFIXES or path == str(self._config)
+
+
+def files_in(directories: Iterable[str]) -> Iterator[str]:
+    """The files in directories, as far as these are still there."""
+    for directory in directories:
+        with suppress(OSError):
+            yield from (entry.path for entry in os.scandir(directory) if entry.is_file())
+
+
+def is_watched(name: str) -> bool:
+    """Whether sources may be in a directory of this name."""
+    return name not in UNWATCHED and not name.startswith(".")
 
 
 def source_directories(root: Path) -> Iterator[str]:
@@ -241,5 +298,5 @@ def source_directories(root: Path) -> Iterator[str]:
         if "pyvenv.cfg" in files:
             inner.clear()
             continue
-        inner[:] = [name for name in inner if name not in UNWATCHED and not name.startswith(".")]
+        inner[:] = [name for name in inner if is_watched(name)]
         yield directory

@@ -11,11 +11,13 @@ import logging
 import os
 import platform
 import resource
+import select
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import gevent
@@ -30,7 +32,6 @@ from .servers.access_log import LOST_REPORTS, AccessLog
 from .servers.error_log import ErrorStream, error_logging, keep_loggers_enabled
 from .servers.listeners import listener_url, open_listeners
 from .servers.server import WSGIServer
-from .servers.settings import Settings
 from .servers.settings_sources import OPTIONS, SourcedSettings, settings_from_keywords
 from .version import __version__
 
@@ -44,6 +45,8 @@ STDOUT: Final = 1
 STDERR: Final = 2
 # macOS refuses a descriptor limit above this one (OPEN_MAX) even where it reports an unlimited hard limit.
 DARWIN_OPEN_MAX: Final = 10240
+# What an io watcher of the loop waits for (libev's EV_READ).
+READABLE: Final = 1
 
 UNPATCHED: Final = (
     "the standard library is not patched: one blocking call in the application (a socket, time.sleep, a database "
@@ -58,10 +61,13 @@ def serve(app: WSGIApplication | str, *, install_signals: bool = True, **setting
     `app` is the application, or a target such as "module:attribute". The keywords are the fields of Settings; neither
     `HUBLET_*` variables nor a file are read. Patch the standard library first, as for any gevent program.
 
-    SIGTERM and SIGINT let the requests in flight finish within `grace` seconds, a second SIGINT does not wait. With
-    `install_signals=False`, necessary outside of the main thread, stop it by killing the greenlet that called it.
-    Raises SettingsError, ListenError or ApplicationLoadError.
+    SIGTERM and SIGINT let the requests in flight finish within `grace` seconds, a second SIGINT does not wait. A
+    third ends even a process that an application blocks. With `install_signals=False`, necessary outside of the main
+    thread, stop it by killing the greenlet that called it. Raises SettingsError, ListenError, ApplicationLoadError, or
+    RuntimeError when signals cannot be handled in this thread.
     """
+    if install_signals and not is_main_thread():
+        raise RuntimeError("signals can be handled in the main thread only: pass install_signals=False")
     sourced = settings_from_keywords(settings)
     if sourced.settings.reload:
         rule = "needs a process outside of this one: start with `hublet --reload module:app`"
@@ -76,9 +82,13 @@ def run_target(
     target: str,
     warnings: Sequence[str] = (),
     inherited: Mapping[str, socket.socket] | None = None,
+    lifeline: int | None = None,
 ) -> int:
-    """Serve the application that a target names, as the command does. Returns the exit status."""
-    return run(sourced, target, lambda: load_application(target), warnings, inherited=inherited)
+    """Serve the application that a target names, as the command does. Returns the exit status.
+
+    `lifeline` is the read end of a pipe whose end of file means what SIGTERM means.
+    """
+    return run(sourced, target, lambda: load_application(target), warnings, inherited=inherited, lifeline=lifeline)
 
 
 def run(
@@ -88,6 +98,7 @@ def run(
     warnings: Sequence[str] = (),
     install_signals: bool = True,
     inherited: Mapping[str, socket.socket] | None = None,
+    lifeline: int | None = None,
 ) -> int:
     """Open, load, serve, and stop; `name` is the application's in the log. Returns the exit status."""
     settings = sourced.settings
@@ -100,7 +111,7 @@ def run(
         listeners = open_listeners(settings.bind, settings.backlog, inherited)
         for listener in listeners.values():
             stack.callback(listener.close)
-        access_log = stack.enter_context(open_access_log(settings))
+        access_log = stack.enter_context(open_access_log(sourced))
         application = load()
         keep_loggers_enabled()
         error_stream = ErrorStream(errors.write)
@@ -108,22 +119,23 @@ def run(
         server = WSGIServer(
             list(listeners.values()), application, log=access_log, error_log=error_stream, settings=settings
         )
-        serve_until_stopped(server, sourced, name, [listener_url(each) for each in listeners.values()], install_signals)
+        life = Life(server, settings.grace)
+        if install_signals:
+            stack.enter_context(stop_signals(life.signalled))
+        if lifeline is not None:
+            stack.enter_context(watched_lifeline(lifeline, life.signalled))
+        serve_until_stopped(server, life, sourced, name, [listener_url(each) for each in listeners.values()])
     return 0
 
 
-def serve_until_stopped(
-    server: WSGIServer, sourced: SourcedSettings, name: str, urls: list[str], install_signals: bool
-) -> None:
+def serve_until_stopped(server: WSGIServer, life: Life, sourced: SourcedSettings, name: str, urls: list[str]) -> None:
     """Start the server, announce it, and return when it has been told to stop and is drained."""
-    life = Life(server, sourced.settings.grace)
-    with stop_signals(life.signalled) if install_signals else nullcontext():
-        server.start()
-        announce(sourced, name, urls)
-        try:
-            life.wait()
-        finally:
-            life.drain()
+    server.start()
+    announce(sourced, name, urls)
+    try:
+        life.wait()
+    finally:
+        life.drain()
     log.info("stopped")
 
 
@@ -141,7 +153,6 @@ class Life:
         """Take a signal: the first one asks for the end, a second SIGINT for the end at once."""
         self._interrupts += number == signal.SIGINT
         if self._interrupts > 1:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a third one ends even an application that blocks the hub
             self._hurrying.set()
         if not self._stopping.is_set():
             log.info(
@@ -170,17 +181,81 @@ class Life:
 
 @contextmanager
 def stop_signals(signalled: Callable[[int], None]) -> Iterator[None]:
-    """Have the hub call `signalled` for SIGTERM and SIGINT; put back afterwards what they did before."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    watchers = [gevent.signal_handler(number, signalled, number) for number in before]
+    """Have a greenlet call `signalled` for SIGTERM and SIGINT; put back afterwards what they did before.
+
+    The handlers are Python's own, which run between two instructions of whatever holds the hub; a watcher would wait
+    for the hub. So the second SIGINT brings the default action back even then, and a third one ends the process.
+    """
+    loop = gevent.get_hub().loop
+    interrupts = 0
+
+    def handle(number: int, frame: object) -> None:
+        nonlocal interrupts
+        interrupts += number == signal.SIGINT
+        if interrupts > 1:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        loop.run_callback_threadsafe(gevent.spawn, signalled, number)
+
+    with waking_signals():
+        before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                if handler is not None:  # None: it was not installed from Python, and is gone
+                    signal.signal(number, handler)
+
+
+@contextmanager
+def waking_signals() -> Iterator[None]:
+    """Wake a hub that waits in the kernel for every signal that Python handles, in whichever thread it arrives."""
+    reader, writer = os.pipe()
+    for end in (reader, writer):
+        os.set_blocking(end, False)
+    watcher = gevent.get_hub().loop.io(reader, READABLE, ref=False)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def empty() -> None:
+        with suppress(BlockingIOError):  # a forked child has the pipe too, and may have been faster
+            os.read(reader, select.PIPE_BUF)
+
+    watcher.start(empty)
     try:
         yield
     finally:
-        for watcher in watchers:
-            watcher.cancel()
-        for number, handler in before.items():
-            if handler is not None:  # None: it was not installed from Python, and is gone
-                signal.signal(number, handler)
+        signal.set_wakeup_fd(before)
+        watcher.stop()
+        watcher.close()
+        os.close(reader)
+        os.close(writer)
+
+
+@contextmanager
+def watched_lifeline(reader: int, signalled: Callable[[int], None]) -> Iterator[None]:
+    """Take the end of file of a pipe, whose write end the parent process holds, for a SIGTERM. Closes `reader`."""
+    watcher = gevent.get_hub().loop.io(reader, READABLE, ref=False)
+
+    def end() -> None:
+        watcher.stop()
+        log.warning("the process that started this one is gone")
+        signalled(signal.SIGTERM)
+
+    watcher.start(gevent.spawn, end)
+    try:
+        yield
+    finally:
+        watcher.stop()
+        watcher.close()
+        os.close(reader)
+
+
+def is_main_thread() -> bool:
+    """Whether signals can be handled here. `signal` is asked, since a patched `threading` speaks of greenlets."""
+    try:
+        signal.set_wakeup_fd(signal.set_wakeup_fd(-1))
+    except ValueError:
+        return False
+    return True
 
 
 def announce(sourced: SourcedSettings, name: str, urls: list[str]) -> None:
@@ -202,19 +277,37 @@ def open_error_log() -> LineWriter:
 
 
 @contextmanager
-def open_access_log(settings: Settings) -> Iterator[AccessLog | None]:
-    """The access log that the settings ask for, or None. Raises SettingsError when its file cannot be opened."""
+def open_access_log(sourced: SourcedSettings) -> Iterator[AccessLog | None]:
+    """The access log that the settings ask for, or None. Raises SettingsError when its file cannot be opened.
+
+    Lines that it loses are reported to the error log: the first error of the file at once, their number at the end.
+    """
+    settings = sourced.settings
     if settings.access_log == "off":
         yield None
         return
     path = settings.access_log_file
     standard: int | str = STDOUT if sys.stdout is not None else os.devnull
     try:
-        writer = LineWriter(standard if path == "-" else path, report=LOST_REPORTS[settings.access_log])
+        writer = LineWriter(
+            standard if path == "-" else path,
+            report=LOST_REPORTS[settings.access_log],
+            failed=partial(gevent.get_hub().loop.run_callback_threadsafe, report_failure),
+        )
     except OSError as error:
-        raise SettingsError("access_log_file", path, f"cannot be opened for writing: {error.strerror}") from error
-    with closing(writer):
-        yield AccessLog(settings.access_log, writer.write)
+        rule, origin = f"cannot be opened for writing: {error.strerror}", sourced.origins.get("access_log_file", "")
+        raise SettingsError("access_log_file", path, rule, origin) from error
+    try:
+        with closing(writer):
+            yield AccessLog(settings.access_log, writer.write)
+    finally:
+        if writer.lost:
+            log.warning("access log: %d lines were lost", writer.lost)
+
+
+def report_failure(error: OSError) -> None:
+    """Log that the access log loses lines."""
+    log.error("access log: lines are lost, since writing fails: %s", error.strerror)
 
 
 def raise_descriptor_limit() -> None:

@@ -32,4 +32,5 @@ cdef class Sweeper:
 
 
 cdef void unlink(Link* link) noexcept
+cdef void detach_all(Link* ends) noexcept
 cdef double coarse_now() noexcept nogil

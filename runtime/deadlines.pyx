@@ -40,6 +40,12 @@ cdef void unlink(Link* link) noexcept:
         link.prev = link.next = NULL
 
 
+cdef void detach_all(Link* ends) noexcept:
+    """Take every link out of the ring `ends`, which is about to go: a cycle may be collected in any order."""
+    while ends.next != ends:
+        unlink(ends.next)
+
+
 cdef class Timed:
     """Something that can wait under a deadline. Subclasses say in `expired` what happens when it passes."""
 
@@ -67,6 +73,9 @@ cdef class DeadlineQueue:
         sweeper.queues.append(self)
         sweeper.interval = min(sweeper.interval, max(timeout / 8, 0.01))
 
+    def __dealloc__(self):
+        detach_all(&self.ends)
+
     cdef void add(self, Link* link) noexcept:
         """Start the time of `link` now, wherever it waited before."""
         unlink(link)
@@ -93,7 +102,10 @@ cdef class DeadlineQueue:
             link = self.ends.next
             owner = <Timed>link.owner
             unlink(link)
-            owner.expired(self)
+            try:
+                owner.expired(self)
+            except BaseException as error:
+                self.sweeper.loop.handle_error(owner, type(error), error, error.__traceback__)
         return self.ends.next != &self.ends
 
 

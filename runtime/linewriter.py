@@ -59,7 +59,8 @@ class LineWriter:
     """Writes lines to a descriptor, which it leaves open, or appends them to the file at a path.
 
     At most `limit` bytes wait; further lines are dropped and counted in `lost`, and once there is room again one line,
-    made by `report`, says how many. Raises OSError if the path cannot be opened, and never afterwards.
+    made by `report`, says how many. Raises OSError if the path cannot be opened, and never afterwards: the first error
+    of writing goes to `failed`, which the writer's own native thread calls.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class LineWriter:
         limit: int = LOG_PENDING,
         interval: float = LOG_FLUSH_INTERVAL,
         report: Callable[[int], bytes] = lost_report,
+        failed: Callable[[OSError], object] | None = None,
     ) -> None:
         self._owned = not isinstance(target, int)
         self._fd = (
@@ -81,6 +83,7 @@ class LineWriter:
         self._interval = interval
         self._rush = limit // RUSH
         self._report = report
+        self._failed = failed
         self._closed = False
         self._torn = False
         self.lost = 0
@@ -100,7 +103,7 @@ class LineWriter:
     def write(self, line: bytes) -> None:
         """Take a line, or several at once that stay together, each with its newline. Never waits, from any thread."""
         with self._lock:
-            if self._closed or self._pending + len(line) > self._limit:
+            if self._closed or self._pending + len(line) > self._limit or not (self._started or self._start()):
                 self._lose(1)
                 return
             before = self._pending
@@ -108,13 +111,13 @@ class LineWriter:
             self._lines.append(line)
             if not self._ordered:
                 self._ordered = True
-                self._order(None)
+                self._orders.put(None)
             if before < self._rush <= self._pending:
-                self._order(None)
+                self._orders.put(None)
 
     def flush(self, timeout: float = CLOSE_TIMEOUT) -> bool:
         """Make the calling thread, and a hub in it, wait until everything is written. False: it took too long."""
-        return self._closed or self._finish(timeout, last=False)
+        return self._closed or not self._started or self._finish(timeout, last=False)
 
     def close(self, timeout: float = CLOSE_TIMEOUT) -> None:
         """Write what is pending, for at most `timeout` seconds; lines that come later are counted as lost."""
@@ -130,17 +133,20 @@ class LineWriter:
     def _finish(self, timeout: float, last: bool) -> bool:
         done = allocate_lock()
         done.acquire()
-        with self._lock:
-            self._order((done, last))
+        self._orders.put((done, last))
         written: bool = done.acquire(timeout=timeout)
         return written
 
-    def _order(self, order: Any) -> None:
-        if not self._started:
-            self._started = True
+    def _start(self) -> bool:
+        """Start the writer thread; False: there can be no more threads, now."""
+        self._started = True  # already: a signal handler may log before the thread has started
+        try:
             start_new_thread(self._run, (self._orders,))
-            atexit.register(self.close)
-        self._orders.put(order)
+        except RuntimeError:
+            self._started = False
+            return False
+        atexit.register(self.close)
+        return True
 
     def _lose(self, count: int) -> None:
         with self._lock:
@@ -195,6 +201,9 @@ class LineWriter:
                 sent = os.write(self._fd, view)
             except OSError as error:
                 if error.errno not in (errno.EAGAIN, errno.EWOULDBLOCK):
+                    failed, self._failed = self._failed, None
+                    if failed is not None:
+                        failed(error)
                     return min(len(view), len(data))
                 self._wait_writable()
             else:

@@ -117,7 +117,7 @@ def install(capacity: int) -> bool:
     """Keep up to `capacity` chunks of 16 KiB for reuse; called again, change the capacity. 0 uninstalls.
 
     Returns whether the cache is in force: False on an interpreter for which `is_supported()` is false.
-    Raises ValueError for a negative capacity.
+    Raises ValueError for a negative capacity, RuntimeError when another allocator was installed on top since.
     """
     if capacity < 0:
         raise ValueError(f"stack cache capacity = {capacity}: must not be negative")
@@ -125,6 +125,8 @@ def install(capacity: int) -> bool:
         uninstall()
         return False
     if not hublet_is_installed():
+        if hublet_capacity:
+            raise RuntimeError("another arena allocator was installed on top of the stack cache; uninstall that one first")
         hublet_install()
     hublet_trim(capacity)
     return True

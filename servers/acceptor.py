@@ -15,7 +15,10 @@ from typing import Any
 from ..runtime import limits
 from .http1.connection import Endpoint, Engine
 
-EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+EXHAUSTED = (errno.EMFILE, errno.ENFILE)
+# What says that the listening socket itself is of no use any more. Everything else passes: a lack of memory, or what
+# accept(2) reports of the network or the firewall on behalf of the connection that it would have returned.
+FATAL = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 READ = 1  # gevent's event mask
 
 
@@ -32,12 +35,12 @@ class Acceptor:
         self._loop = loop
         self._watcher = loop.io(listener.fileno(), READ)
         self._pause: Any = None
-        self._exhausted = False
+        self._troubled = False
 
     def start(self) -> None:
         """Accept from now on, as far as there is room."""
         self._end_pause()
-        if not self._engine.is_full():
+        if not self._engine.must_pause():
             self._watcher.start(self._on_connection)
 
     def stop(self) -> None:
@@ -49,20 +52,22 @@ class Acceptor:
     def _on_connection(self) -> None:
         error = self._engine.accept(self._endpoint, self._listener.fileno())
         if error == 0:
-            self._exhausted = False
-            if self._engine.is_full():
+            self._troubled = False
+            if self._engine.must_pause():
                 self._watcher.stop()  # the server starts us again when there is room
-        elif error in EXHAUSTED:
-            self._pause_for(limits.ACCEPT_PAUSE)
-            if not self._exhausted:
-                self._exhausted = True
-                self._report(
-                    f"accepting pauses: {os.strerror(error)} with {self._engine.open_connections} connections open; "
-                    "raise the descriptor limit (ulimit -n) or lower max_connections"
-                )
-        else:
+        elif error in FATAL:
             self._watcher.stop()
-            self._report(f"accepting has ended: {os.strerror(error)} (errno {error}) on the listening socket")
+            self._report(f"accepting has ended: {os.strerror(error)} on the listening socket")
+        else:
+            self._pause_for(limits.ACCEPT_PAUSE)
+            if not self._troubled:
+                self._troubled = True
+                remedy = (
+                    "; raise the descriptor limit (ulimit -n) or lower max_connections" if error in EXHAUSTED else ""
+                )
+                self._report(
+                    f"accepting pauses: {os.strerror(error)} with {self._engine.open_connections} connections open{remedy}"
+                )
 
     def _pause_for(self, seconds: float) -> None:
         self._watcher.stop()

@@ -37,7 +37,8 @@ class AccessLog:
     ASCII are written as `\xhh`.
 
     `json` has one object a line: time (RFC 3339, UTC, milliseconds), client, method, path (decoded), query, protocol,
-    status, bytes (of the body), ttfb and total (seconds), referer, user_agent; null for what is not known.
+    status, bytes (of the body), ttfb and total (seconds), referer, user_agent; null for what is not known,
+    such as the status where the client was gone before there was one (`-` in `combined`).
     """
 
     def __init__(self, format: Literal["combined", "json"], write: Callable[[bytes], object]) -> None:
@@ -108,12 +109,12 @@ class JSONFormat:
             "path": None if path is None else decode(f"{get('SCRIPT_NAME') or ''}{path}"),
             "query": get("QUERY_STRING"),
             "protocol": get("SERVER_PROTOCOL"),
-            "status": int(status[:3]),
+            "status": int(status[:3]) if status[:3].isdecimal() else None,
             "bytes": sent,
             "ttfb": round(first_byte, 6),
             "total": round(total, 6),
-            "referer": get("HTTP_REFERER"),
-            "user_agent": get("HTTP_USER_AGENT"),
+            "referer": decode(get("HTTP_REFERER")),
+            "user_agent": decode(get("HTTP_USER_AGENT")),
         }
         return self._encode(line).encode("ascii") + b"\n"
 
@@ -143,14 +144,17 @@ def escape_word(value: object) -> str:
     return escape(value).replace(" ", "\\x20")
 
 
-def decode(text: str) -> str:
-    """Read a path as the UTF-8 that it nearly always is; environ strings are latin-1 (PEP 3333)."""
-    if text.isascii():
-        return text
+def decode(value: object) -> object:
+    """Read a text as the UTF-8 that it nearly always is; environ strings are latin-1 (PEP 3333).
+
+    Bytes that are not UTF-8 become U+FFFD. What no wire has brought stays as the application left it.
+    """
+    if not isinstance(value, str) or value.isascii():
+        return value
     try:
-        return text.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return text
+        return value.encode("latin-1").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return value
 
 
 SAFE: Final = frozenset(chr(code) for code in range(0x20, 0x7F)) - {'"', "\\"}

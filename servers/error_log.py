@@ -107,7 +107,7 @@ def keep_loggers_enabled() -> None:
     Call it when the application has been loaded: by default `dictConfig` and `fileConfig` silence every logger that
     exists.
     """
-    for name, logger in logging.Logger.manager.loggerDict.items():
+    for name, logger in list(logging.Logger.manager.loggerDict.items()):
         if (name == LOGGER or name.startswith(LOGGER + ".")) and isinstance(logger, logging.Logger):
             logger.disabled = False
 

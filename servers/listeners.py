@@ -43,7 +43,7 @@ def parse_bind(text: str) -> BindAddress:
     stripped = text.strip()
     match = BIND.fullmatch(f"{DEFAULT_HOST}:{stripped}" if re.fullmatch("[0-9]+", stripped) else stripped)
     if match is None:
-        raise ListenError(text, f"it is not an address; {FORMS}")
+        raise ListenError(text, f"{text!r} is not an address; {FORMS}")
     port = match["port"]
     if len(port) > 5 or int(port) > HIGHEST_PORT:
         raise ListenError(text, f"port {port} is out of range; ports are 0 to {HIGHEST_PORT}, 0 for any free one")
@@ -79,6 +79,7 @@ def open_listener(bind: str | tuple[str, int], backlog: int) -> socket.socket:
 def resolve(address: BindAddress) -> tuple[int, Any]:
     """Look up the family and the socket address to bind."""
     try:
+        address.host.encode("idna")  # here, since gevent's resolver would print a traceback as well
         found = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
         )

@@ -8,31 +8,31 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import resource
-import sys
-import time
-import traceback
 from collections.abc import Callable
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY
 from socket import socket as Socket
 from typing import Any
 
-from gevent import Timeout, get_hub, getcurrent, spawn
+from gevent import get_hub, getcurrent, spawn
 from gevent.baseserver import parse_address
 from gevent.event import Event
-from gevent.pywsgi import LoggingLogAdapter
-from gevent.server import StreamServer
 
-from ..runtime import limits
-from ..runtime.errors import SettingsError
 from ..runtime.request_greenlet import RequestGreenlet
 from .acceptor import Acceptor
 from .access_log import AccessLog
+from .error_log import RecordFormatter
 from .http1.connection import Endpoint, Engine
 from .http1.exchange import FileWrapper
+from .pywsgi_arguments import bound_socket, connection_limit, make_record, make_stream, spawn_limit
 from .settings import Settings
 
 SERVER_SOFTWARE = "hublet"
+LOGGER = "hublet.server"
+FORMATTER = RecordFormatter()
+# A server that can hold fewer connections than this says so.
+FEW_CONNECTIONS = 256
+
+log = logging.getLogger(LOGGER)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,6 +90,8 @@ class WSGIServer:
         bound = spawn_limit(spawn)
         self.settings = settings if bound is None else dataclasses.replace(settings, max_in_flight=bound)
         self._engine: Engine | None = None
+        self._retired = False  # the engine belongs to a life that has ended
+        self._idle = Event()
         if application is not None:  # a subclass may have it as a method
             self.application = application
         self.environ = dict(environ or {})
@@ -170,8 +172,7 @@ class WSGIServer:
         Raises OSError when the address cannot be had.
         """
         if not self._sockets:
-            listener = StreamServer.get_listener(self.address, self._backlog, self.family)
-            self._adopt([listener])
+            self._adopt([bound_socket(self.family, self.address)])
 
     def start(self) -> None:
         """Listen and accept. Returns at once; requests are served while the hub runs. Nothing happens if started.
@@ -189,11 +190,16 @@ class WSGIServer:
 
     def start_accepting(self) -> None:
         """Accept connections on the hub of this thread. Part of `start`; on its own for servers that fork."""
-        if self._engine is None or self._engine.draining:
+        if self._engine is None or self._retired:
             if not callable(self.application):
                 raise TypeError(f"the application must be callable, not {self.application!r}")
             limit = connection_limit(self.settings)
             self._engine = Engine(self.settings, self.application, self._on_error, make_record(self.log), limit)
+            if log.isEnabledFor(logging.DEBUG):
+                self._engine.on_refuse = self._on_refuse
+            if 0 < limit < FEW_CONNECTIONS and not self.settings.max_connections:
+                self._report(f"the descriptor limit (ulimit -n) leaves room for {limit} connections only")
+            self._retired = False
         if not self._acceptors:
             engine, loop = self._engine, get_hub().loop
             self._endpoints = [Endpoint(engine, self._base_environ(each), self.settings) for each in self._sockets]
@@ -245,6 +251,7 @@ class WSGIServer:
         engine = self._engine
         if engine is None:
             return
+        self._retired = True
         if timeout is None and self.settings.max_in_flight:
             timeout = self.stop_timeout
         if isinstance(getcurrent(), RequestGreenlet):
@@ -276,6 +283,8 @@ class WSGIServer:
         if timeout is not None:
             self._wait_until_idle(engine, timeout)
             run_on_hub(engine.abort_all)
+            if engine.cut_off:
+                self._report(f"stopped after {timeout:g} s with {engine.cut_off} requests unfinished")
 
     def _resume_accepting(self) -> None:
         for acceptor in self._acceptors:
@@ -284,11 +293,10 @@ class WSGIServer:
     def _wait_until_idle(self, engine: Engine, timeout: float) -> None:
         if engine.in_flight + engine.queued == 0:
             return
-        idle = Event()
-        engine.on_idle = lambda: engine.in_flight + engine.queued == 0 and idle.set()
-        with Timeout(timeout, False):
-            idle.wait()
-        engine.on_idle = None
+        if engine.on_idle is None:
+            idle = self._idle = Event()
+            engine.on_idle = lambda: engine.in_flight + engine.queued == 0 and idle.set()
+        self._idle.wait(timeout)
 
     def _base_environ(self, listener: Socket) -> dict[str, Any]:
         name = listener.getsockname()
@@ -310,18 +318,26 @@ class WSGIServer:
             **self.environ,
         }
 
-    def _report(self, text: str) -> None:
-        self.error_log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} hublet: {text}\n")
+    def _report(self, text: str, error: BaseException | None = None) -> None:
+        """Write one record to the error log, in one piece."""
+        exc_info = None if error is None else (type(error), error, error.__traceback__)
+        level = logging.WARNING if error is None else logging.ERROR
+        record = logging.LogRecord(LOGGER, level, "", 0, text, (), exc_info)
+        self.error_log.write(FORMATTER.format(record) + "\n")
+
+    def _on_refuse(self, environ: dict[str, Any], status: int, reason: str) -> None:
+        log.debug("%s: refused with %d: %s", request_name(environ), status, reason)
 
     def _on_error(self, environ: dict[str, Any], error: BaseException | None, note: str) -> None:
-        request = (
-            f"{environ.get('REQUEST_METHOD', '-')} {environ.get('RAW_URI', '-')} "
-            f"from {environ.get('REMOTE_ADDR', '-')}:{environ.get('REMOTE_PORT', '-')}"
-        )
-        text = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {request}: {note}\n"
-        if error is not None:
-            text += "".join(traceback.format_exception(error))
-        self.error_log.write(text)
+        self._report(f"{request_name(environ)}: {note}", error)
+
+
+def request_name(environ: dict[str, Any]) -> str:
+    """Name a request for the error log: what was asked for, and by whom."""
+    get = environ.get
+    return (
+        f"{get('REQUEST_METHOD', '-')} {get('RAW_URI', '-')} from {get('REMOTE_ADDR', '-')}:{get('REMOTE_PORT', '-')}"
+    )
 
 
 def run_on_hub(callback: Callable[[], object]) -> None:
@@ -336,60 +352,3 @@ def run_on_hub(callback: Callable[[], object]) -> None:
 
     get_hub().loop.run_callback(run)
     done.wait()
-
-
-def spawn_limit(spawn: Any) -> int | None:
-    """Translate pywsgi's `spawn` into a bound on the requests in flight; None leaves the settings' own."""
-    if spawn is None or (isinstance(spawn, str) and spawn in ("default", "raw")):
-        return None
-    if isinstance(spawn, int) and not isinstance(spawn, bool):
-        if spawn < 1:
-            raise SettingsError("spawn", spawn, "must be at least 1")
-        return spawn
-    size = getattr(spawn, "size", None)
-    if isinstance(size, int):
-        return size
-    if callable(spawn) or hasattr(spawn, "spawn"):
-        return None  # gevent.spawn, spawn_raw, a Group: requests have greenlets of their own without a bound
-    raise TypeError(f"spawn must be an integer, a gevent pool or 'default', not {spawn!r}")
-
-
-def connection_limit(settings: Settings) -> int:
-    """The most connections to hold open: the setting, or what the descriptor limit leaves the server."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if settings.max_connections or soft == resource.RLIM_INFINITY:
-        return settings.max_connections
-    return max(soft - limits.DESCRIPTOR_RESERVE, 1)
-
-
-class NullStream:
-    """Takes everything and keeps nothing."""
-
-    def write(self, text: str) -> None:
-        """Do nothing."""
-
-    def writelines(self, lines: list[str]) -> None:
-        """Do nothing."""
-
-    def flush(self) -> None:
-        """Do nothing."""
-
-
-def make_stream(log: Any, level: int) -> Any:
-    """What stands behind pywsgi's `log` and `error_log` arguments: something to write lines of text to."""
-    if log is None:
-        return NullStream()
-    if isinstance(log, str) and log == "default":
-        return sys.stderr
-    if hasattr(log, "log") and not hasattr(log, "write"):
-        return LoggingLogAdapter(log, level)
-    return log
-
-
-def make_record(log: Any) -> Callable[..., None] | None:
-    """The access log's record function, or None where nothing is logged."""
-    if isinstance(log, NullStream):
-        return None
-    if isinstance(log, AccessLog):
-        return log.record
-    return AccessLog("combined", lambda line: log.write(line.decode("ascii"))).record

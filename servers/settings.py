@@ -8,18 +8,39 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 from ..runtime import limits
 from ..runtime.errors import SettingsError
 
 AccessLogFormat = Literal["off", "combined", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+ACCESS_LOG_FORMATS: Final = get_args(AccessLogFormat)
+LOG_LEVELS: Final = get_args(LogLevel)
 
 
-def setting(default: Any, group: str, help: str, *, unit: str = "", least: float | None = None) -> Any:
-    """Declare a field: its default, the group of `--help` it stands in, what it does, its unit and least value."""
-    return dataclasses.field(default=default, metadata={"group": group, "help": help, "unit": unit, "least": least})
+# Far beyond any use, and within what the compiled code and the loop's clock can hold: sizes are 64-bit integers there,
+# and sums of two stay below their end; counts are C's int.
+MOST_BYTES: Final = 2**62 - 1
+MOST_COUNT: Final = 2**31 - 1
+MOST_SECONDS: Final = 10**6
+# The kernel cuts a larger backlog down to its own limit, and some kernels keep it in 16 bits.
+MOST_BACKLOG: Final = 65535
+# 16 KiB each: 1 GiB.
+MOST_STACK_CACHE: Final = 65536
+
+
+def setting(
+    default: Any, group: str, help: str, *, unit: str = "", least: float | None = None, most: float | None = None
+) -> Any:
+    """Declare a field: its default, its group in `--help`, what it does, its unit, its least and its greatest value.
+
+    A number without a greatest value of its own has that of its unit.
+    """
+    if least is not None and most is None:
+        most = {"seconds": MOST_SECONDS, "bytes": MOST_BYTES}.get(unit, MOST_COUNT)
+    metadata = {"group": group, "help": help, "unit": unit, "least": least, "most": most}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +51,11 @@ class Settings:
         ("127.0.0.1:8000",), "listening", "address to listen on, host:port, [ipv6]:port or :port; may be repeated"
     )
     backlog: int = setting(
-        limits.BACKLOG, "listening", "connections that the kernel holds ready for accepting", least=1
+        limits.BACKLOG,
+        "listening",
+        "connections that the kernel holds ready for accepting",
+        least=1,
+        most=MOST_BACKLOG,
     )
 
     max_connections: int = setting(
@@ -94,7 +119,11 @@ class Settings:
     server_header: str = setting("hublet", "responses", "value of the Server field; empty: no such field")
 
     stack_cache: int = setting(
-        limits.STACK_CACHE, "runtime", "16 KiB interpreter stack chunks kept for new greenlets; 0: off", least=0
+        limits.STACK_CACHE,
+        "runtime",
+        "16 KiB interpreter stack chunks kept for new greenlets; 0: off",
+        least=0,
+        most=MOST_STACK_CACHE,
     )
     reload: bool = setting(False, "runtime", "restart when a source file changes (for development)")
 
@@ -102,16 +131,15 @@ class Settings:
         """Check every field. Raises SettingsError for the first one that breaks its rule."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            least = field.metadata["least"]
+            least, most = field.metadata["least"], field.metadata["most"]
             if least is not None and not value >= least:  # "not >=" so that NaN fails too
                 raise SettingsError(field.name, value, f"must be at least {least}")
+            if most is not None and value > most:
+                raise SettingsError(field.name, value, f"must be at most {most}")
         if not self.bind:
             raise SettingsError("bind", self.bind, "needs at least one address, such as 127.0.0.1:8000")
         if any(ord(char) < 0x20 or ord(char) > 0x7E for char in self.server_header):
             raise SettingsError("server_header", self.server_header, "must be printable ASCII")
-        for name, accepted in (("access_log", ("off", "combined", "json")), ("log_level", LOG_LEVELS)):
+        for name, accepted in (("access_log", ACCESS_LOG_FORMATS), ("log_level", LOG_LEVELS)):
             if getattr(self, name) not in accepted:
                 raise SettingsError(name, getattr(self, name), f"must be one of {', '.join(accepted)}")
-
-
-LOG_LEVELS = ("debug", "info", "warning", "error")

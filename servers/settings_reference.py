@@ -26,7 +26,8 @@ files.
 Sizes are bytes, or a number with a unit: ``8K``, ``64KiB``, ``1M``, ``2G`` (powers of 1024). Times are seconds. A
 setting that may be repeated is a comma-separated list in its variable and a list in TOML. Switches are ``--name`` and
 ``--no-name`` on the command line, ``1``/``0``, ``true``/``false``, ``yes``/``no`` or ``on``/``off`` in variables, and
-``true`` or ``false`` in TOML. A variable that begins with ``HUBLET_`` and a key that no setting has are errors.
+``true`` or ``false`` in TOML. A key that no setting has is an error; a variable that begins with ``HUBLET_`` and that
+no setting has is ignored with a warning, since Kubernetes makes such variables for a Service named hublet.
 
 .. Written by ``python -m hublet.servers.settings_reference``: change servers/settings.py instead.
 """

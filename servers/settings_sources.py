@@ -11,7 +11,7 @@ import difflib
 import math
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
@@ -26,8 +26,10 @@ CONFIG_FILE: Final = "hublet.toml"
 CONFIG_TABLE: Final = "hublet"
 KEYWORDS: Final = "a keyword argument"
 
-SIZE = re.compile(r"([0-9]{1,18}) ?(?:([KMG])(?:i?B)?|B)?", re.IGNORECASE)
+SIZE = re.compile(r"([0-9]{1,100}) ?(?:([KMG])(?:i?B)?|B)?", re.IGNORECASE)
 UNITS = {"": 1, "K": KIB, "M": KIB**2, "G": KIB**3}
+# How alike names must be (difflib's ratio) for one to be suggested for the other: about one letter in four may differ.
+LIKENESS: Final = 0.75
 TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 Kind = Literal["count", "size", "number", "flag", "list", "choice", "text"]
@@ -95,10 +97,11 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class SourcedSettings:
-    """The settings, and for each that did not keep its default the source that decided it."""
+    """The settings, for each that did not keep its default the source that decided it, and warnings to be logged."""
 
     settings: Settings
     origins: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
 
 def kind_of(hint: Any, unit: str) -> Kind:
@@ -145,7 +148,7 @@ def format_size(size: int) -> str:
 
 def parse_count(text: str) -> int:
     """Read a whole number."""
-    if re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()) is None:
+    if re.fullmatch(r"[+-]?[0-9]{1,100}", text.strip()) is None:
         raise ValueError("must be a whole number")
     return int(text)
 
@@ -257,7 +260,8 @@ def resolve_settings(
     and a hublet.toml is looked for in `directory`. Raises SettingsError, with its source, for the first thing that
     cannot be used.
     """
-    return merge(read_file(environ, directory, config), read_variables(environ), read_options(given))
+    sourced = merge(read_file(environ, directory, config), read_variables(environ), read_options(given))
+    return dataclasses.replace(sourced, warnings=tuple(unknown_variables(environ)))
 
 
 def settings_from_keywords(keywords: Mapping[str, object]) -> SourcedSettings:
@@ -294,16 +298,27 @@ def read_options(given: Mapping[str, Any]) -> Layer:
 
 
 def read_variables(environ: Mapping[str, str]) -> Layer:
-    """Convert the `HUBLET_*` variables; one that no setting has is an error, since it is a mistyped one."""
-    names = {option.variable: name for name, option in OPTIONS.items()}
-    layer: Layer = {}
-    for variable, text in environ.items():
-        if not variable.startswith(VARIABLE_PREFIX) or variable == CONFIG_VARIABLE:
-            continue
-        if variable not in names:
-            raise unknown_setting(variable, text, [*names, CONFIG_VARIABLE], "the environment")
-        layer[names[variable]] = (OPTIONS[names[variable]].from_text(text, variable), variable)
-    return layer
+    """Convert the variables of the settings."""
+    return {
+        name: (option.from_text(environ[option.variable], option.variable), option.variable)
+        for name, option in OPTIONS.items()
+        if option.variable in environ
+    }
+
+
+def unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
+    """A warning for each `HUBLET_*` variable that no setting has.
+
+    It need not be a mistyped one: Kubernetes makes HUBLET_PORT and others for a Service that is named hublet.
+    """
+    known = {option.variable for option in OPTIONS.values()} | {CONFIG_VARIABLE}
+    for variable in environ:
+        if variable.startswith(VARIABLE_PREFIX) and variable not in known:
+            # Without the prefix, which would make all of them alike.
+            suffixes = [each.removeprefix(VARIABLE_PREFIX) for each in sorted(known)]
+            closest = closest_name(variable.removeprefix(VARIABLE_PREFIX), suffixes)
+            question = f"; did you mean {VARIABLE_PREFIX}{closest}?" if closest else ""
+            yield f"the environment variable {variable} is ignored: there is no such setting{question}"
 
 
 def find_file(environ: Mapping[str, str], directory: Path, config: str | None) -> tuple[Path | None, str]:
@@ -351,6 +366,12 @@ def keys_of(document: dict[str, Any], source: str) -> dict[str, Any]:
 
 def unknown_setting(name: str, value: object, valid: Iterable[str], source: str) -> SettingsError:
     """The error for a name that no setting has, with the closest one that there is."""
-    closest = difflib.get_close_matches(name, list(valid), n=1)
-    remedy = f"did you mean {closest[0]}?" if closest else "`hublet --help` lists them"
+    closest = closest_name(name, valid)
+    remedy = f"did you mean {closest}?" if closest else "`hublet --help` lists them"
     return SettingsError(name, value, f"there is no such setting; {remedy}", source)
+
+
+def closest_name(name: str, valid: Iterable[str]) -> str | None:
+    """The valid name that a mistyped one must have meant, if one is alike."""
+    closest = difflib.get_close_matches(name, list(valid), n=1, cutoff=LIKENESS)
+    return closest[0] if closest else None

@@ -300,7 +300,7 @@ class Serving:
 
 def active_watchers() -> list[Any]:
     """Every active watcher. The loop's own count leaves out those that do not keep it running."""
-    kind = type(get_hub().loop.timer(0)).__mro__[-2]
+    kind: Any = type(get_hub().loop.timer(0)).__mro__[-2]
     return [each for each in gc.get_objects() if isinstance(each, kind) and each.active]
 
 

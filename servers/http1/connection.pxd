@@ -13,7 +13,8 @@ cdef class Engine(ExchangeContext):
     cdef Head head                 # the head being parsed
     cdef object queue              # connections whose request waits for admission
     cdef object record             # the access log's record, or None
-    cdef public object on_room     # called when a connection has been closed, while accepting is paused
+    cdef public object on_room     # called when there may be room again, while accepting pauses for want of it
+    cdef public object on_refuse   # called as on_refuse(environ, status, reason), or None
     cdef public object on_idle     # called when the last request in flight has ended, while draining
     cdef readonly int max_connections
     cdef readonly int max_in_flight
@@ -26,7 +27,13 @@ cdef class Engine(ExchangeContext):
     cdef readonly unsigned long long rejected
     cdef readonly unsigned long long timed_out
 
+    cdef bint pausing              # accepting pauses until there is room
+    cdef bint admitting            # `admit` has been put off to the loop's next turn
+    cdef int admit_later(self) except -1
     cdef bint must_queue(self) noexcept
+    cdef bint is_full(self) noexcept
+    cdef bint make_room(self) except *
+    cdef int end_pause(self) except -1
     cdef int finished_one(self) except -1
     cdef int closed_one(self) except -1
 
@@ -57,6 +64,7 @@ cdef class Connection(Transport):
 
     cdef int open(self, Endpoint endpoint, int fd, str host, str port) except -1
     cdef int close(self) except -1
+    cdef bint is_reset(self) noexcept
     cdef int close_if_idle(self) except -1
     cdef int fail(self, BaseException error) except -1
     cdef int read_heads(self) except -1
@@ -68,7 +76,7 @@ cdef class Connection(Transport):
     cdef int end_exchange(self, Exchange exchange) except -1
     cdef int drain(self) except -1
     cdef int ready_for_next(self) except -1
-    cdef int refuse(self, int status, str reason, bytes extra) except -1
+    cdef int refuse(self, int status, str reason, bytes extra, dict environ=*) except -1
     cdef int linger(self) except -1
     cdef int discard(self) except -1
     cdef int record(self, dict environ, str status, sent, double at, double first_byte, double total) except -1

@@ -22,7 +22,7 @@ from time import perf_counter, time
 
 from gevent import GreenletExit
 
-from ...runtime.deadlines cimport DeadlineQueue, Link, unlink
+from ...runtime.deadlines cimport DeadlineQueue, Link, detach_all, unlink
 from ...runtime.request_greenlet cimport RequestGreenlet, start
 from .exchange cimport make_exchange, put_simple_response
 from .head cimport SCAN_INCOMPLETE, SCAN_REJECTED, Head, HeadParser, ScanResult
@@ -86,6 +86,9 @@ cdef extern from *:
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     }
     """
+    enum:
+        MSG_PEEK
+    Py_ssize_t c_recv "recv"(int fd, void* into, size_t size, int flags) noexcept
     ctypedef struct hublet_peer:
         char host[46]
         char port[8]
@@ -116,6 +119,9 @@ cdef class Engine(ExchangeContext):
         self.head = Head.__new__(Head)
         self.queue = deque()
 
+    def __dealloc__(self):
+        detach_all(&self.connections)
+
     def __init__(self, settings, app, on_error, record=None, int max_connections=0):
         self.app = app
         self.on_error = on_error
@@ -132,7 +138,7 @@ cdef class Engine(ExchangeContext):
         cdef hublet_peer peer
         cdef Connection connection
         cdef int fd, accepted = 0
-        while accepted < ACCEPT_BATCH and not self.is_full():
+        while accepted < ACCEPT_BATCH and (not self.is_full() or self.make_room()):
             fd = hublet_accept(listener, &peer)
             if fd < 0:
                 if errno == EAGAIN:
@@ -145,9 +151,31 @@ cdef class Engine(ExchangeContext):
             connection.open(endpoint, fd, peer.host.decode("ascii"), peer.port.decode("ascii"))
         return 0
 
-    def is_full(self):
-        """Whether the connection limit is reached, so that accepting must pause."""
+    cdef bint is_full(self) noexcept:
         return 0 < self.max_connections <= self.open_connections
+
+    cdef bint make_room(self) except *:
+        """Close the connection that has been idle longest; whether there was one."""
+        cdef Connection idle = self.idle_queue.first()
+        while idle is not None:
+            unlink(&idle.link_in)
+            idle.close_if_idle()
+            if not self.is_full():
+                return True
+            idle = self.idle_queue.first()
+        return False
+
+    def must_pause(self):
+        """Whether accepting must pause: the limit is reached and no connection is idle. `on_room` ends the pause."""
+        self.pausing = self.is_full() and self.idle_queue.first() is None
+        return self.pausing
+
+    cdef int end_pause(self) except -1:
+        """There may be room again."""
+        self.pausing = False
+        if self.on_room is not None:
+            self.loop.run_callback(self.on_room)
+        return 0
 
     cdef bint must_queue(self) noexcept:
         return 0 < self.max_in_flight <= self.in_flight
@@ -156,26 +184,41 @@ cdef class Engine(ExchangeContext):
         """A request has ended: admit one that waits, and tell who waits for the last one."""
         self.in_flight -= 1
         if self.queued:
-            self.loop.run_callback(self.admit)
+            self.admit_later()
         if self.in_flight == 0 and self.on_idle is not None:
             self.loop.run_callback(self.on_idle)
         return 0
 
     cdef int closed_one(self) except -1:
         self.open_connections -= 1
-        if self.on_room is not None:
-            self.loop.run_callback(self.on_room)
+        if self.pausing:
+            self.end_pause()
         return 0
 
     def admit(self):
-        """On the hub: start requests that wait, as far as the limit allows."""
+        """On the hub: start requests that wait, as far as the limit allows, up to a batch."""
         cdef Connection connection
+        cdef int admitted = 0
+        self.admitting = False
         while self.queued and not self.must_queue():
+            if admitted == PIPELINE_BATCH:
+                break
+            admitted += 1
             connection = self.queue.popleft()
             self.queued -= 1
-            if connection.state == QUEUED:
+            if connection.is_reset():
+                connection.close()
+            elif connection.state == QUEUED:
                 connection.dispatch()
                 connection.serve_buffered()
+        self.admit_later()
+
+    cdef int admit_later(self) except -1:
+        """Have what waits admitted in the loop's next turn."""
+        if self.queued and not self.admitting and not self.must_queue():
+            self.admitting = True
+            self.later(self.admit)
+        return 0
 
     def drain(self):
         """On the hub: stop keeping connections alive. Idle ones are closed now, the others after their response."""
@@ -186,6 +229,7 @@ cdef class Engine(ExchangeContext):
     def abort_all(self):
         """On the hub: kill the request greenlets, refuse what is queued, and close every connection."""
         cdef Connection connection
+        self.stopping = True
         for each in self.every_connection():
             connection = <Connection>each
             if connection.greenlet is not None:
@@ -195,6 +239,7 @@ cdef class Engine(ExchangeContext):
         for each in self.every_connection():
             (<Connection>each).close()
         self.sweeper.stop()
+        self.stopping = False
 
     def every_connection(self):
         """A list of the open connections."""
@@ -259,12 +304,21 @@ cdef class Connection(Transport):
             self.engine.closed_one()
         return 0
 
+    cdef bint is_reset(self) noexcept:
+        """Whether the peer has vanished. One that has only finished sending still wants its answer."""
+        cdef char byte
+        if self.fd >= 0 and c_recv(self.fd, &byte, 1, MSG_PEEK) < 0 and errno != EAGAIN and errno != EINTR:
+            self.gone = True
+        return self.gone
+
     cdef int close_if_idle(self) except -1:
         """Close the connection unless a request, or part of one, is there or has just arrived."""
         if self.state == READING and self.buffered() == 0 and not self.dispatching:
             self.read_heads()
             if self.state == READING and self.buffered() == 0:
                 self.close()
+        elif self.state == DRAINING:
+            self.linger()  # there will be no next request to drain for
         return 0
 
     # Events, on the hub.
@@ -277,6 +331,10 @@ cdef class Connection(Transport):
                 self.discard()
             elif self.state == DRAINING:
                 self.drain()
+            elif self.state == QUEUED and self.is_reset():
+                self.engine.queue.remove(self)
+                self.engine.queued -= 1
+                self.close()
             else:
                 Transport.on_readable(self)
         except BaseException as error:
@@ -319,7 +377,7 @@ cdef class Connection(Transport):
         cdef int served = 0
         while self.state == READING and self.buffered():
             if served == PIPELINE_BATCH:
-                self.engine.loop.run_callback(self.read_on)
+                self.engine.later(self.read_on)
                 break
             if not self.begin(self.buffer + self.buffer_start, self.buffered(), True):
                 break
@@ -345,7 +403,7 @@ cdef class Connection(Transport):
                 engine.head_queue.add(&self.link_in)
             return 0
         if result == SCAN_REJECTED or not parser.parse_into(data, &self.scan, head):
-            return self.refuse(parser.status, parser.reason, b"")
+            return self.refuse(parser.status, parser.reason, b"", head.environ if self.scan.fields_start else None)
         unlink(&self.link_in)
         self.in_head = False
         memset(&self.scan, 0, sizeof(self.scan))
@@ -387,6 +445,9 @@ cdef class Connection(Transport):
         self.dispatching = True
         try:
             start(fresh)
+        except BaseException:  # for want of memory: it has not run
+            self.engine.finished_one()
+            raise
         finally:
             self.dispatching = False
         return 1
@@ -396,22 +457,26 @@ cdef class Connection(Transport):
         cdef Exchange exchange = self.exchange
         try:
             exchange.run()
-            self.end_exchange(exchange)
         except BaseException as error:
             self.fail(error)  # not the application's: what that raises has been dealt with inside
+        try:
+            self.end_exchange(exchange)
+        except BaseException as error:
+            self.fail(error)
         self.greenlet = None
         return 0
 
     cdef int end_exchange(self, Exchange exchange) except -1:
         """The response has been sent, as far as that was possible: decide what becomes of the connection."""
         self.exchange = None
+        self.engine.finished_one()
         if self.engine.record is not None:
             self.record_exchange(exchange)
-        self.engine.finished_one()
         if self.state == CLOSED:
             return 0
-        if self.reader is not None or self.writer is not None:
-            self.dismiss()
+        if self.writer is not None:
+            self.torn = True  # by a greenlet that the application left behind in write()
+        self.dismiss()
         if self.write_watcher is not None:
             self.write_watcher.close()
             self.write_watcher = None
@@ -443,7 +508,8 @@ cdef class Connection(Transport):
             return self.linger()
         except ClientDisconnected:
             return self.close()
-        self.engine.body_queue.add(&self.link_in)
+        if self.link_in.next == NULL:  # once: a peer that trickles must not hold the connection for ever
+            self.engine.body_queue.add(&self.link_in)
         return self.start_reading()
 
     cdef int ready_for_next(self) except -1:
@@ -451,27 +517,41 @@ cdef class Connection(Transport):
         self.state = READING
         if self.buffered():
             if not self.dispatching:
-                self.engine.loop.run_callback(self.read_on)
+                self.engine.later(self.read_on)
         elif self.engine.draining:
             return self.close()
         else:
             self.engine.idle_queue.add(&self.link_in)
+            if self.engine.pausing:
+                self.engine.end_pause()
         return self.start_reading()
 
     # The end.
 
-    cdef int refuse(self, int status, str reason, bytes extra) except -1:
-        """Answer in the application's place, without a greenlet and without waiting, and end the connection; returns 0."""
+    cdef int refuse(self, int status, str reason, bytes extra, dict environ=None) except -1:
+        """Answer in the application's place, without a greenlet and without waiting, and end the connection; returns 0.
+
+        `environ` is what is known of the request, if that is anything.
+        """
         cdef iovec piece
+        cdef Py_ssize_t size
         cdef Exchange exchange = self.exchange
         self.exchange = None
         self.engine.rejected += 1
-        put_simple_response(self.engine, status, reason, not (exchange is not None and exchange.is_head), extra)
+        if exchange is not None:
+            environ = exchange.environ
+        elif environ is None:
+            environ = {}
+        environ["REMOTE_ADDR"] = self.remote_host
+        environ["REMOTE_PORT"] = self.remote_port
+        size = put_simple_response(self.engine, status, reason, environ.get("REQUEST_METHOD") != "HEAD", extra)
         piece.iov_base = self.engine.out.data
         piece.iov_len = self.engine.out.size
         self.transmit(&piece, 1, 0)  # it fits the kernel's buffer, unless the peer has stopped reading long ago
         if self.engine.record is not None:
-            self.record_refusal(exchange, status)
+            self.record(environ, f"{status} {reason_of(status)}", size, time(), 0.0, 0.0)
+        if self.engine.on_refuse is not None:
+            self.engine.on_refuse(environ, status, reason)
         return self.linger()
 
     cdef int linger(self) except -1:
@@ -501,11 +581,6 @@ cdef class Connection(Transport):
         first_byte = exchange.first_byte or now
         self.record(exchange.environ, status, exchange.sent, self.started_at, first_byte - self.started, now - self.started)
 
-    def record_refusal(self, Exchange exchange, int status):
-        """Have the access log note a request that was refused before it reached the application."""
-        environ = {"REMOTE_ADDR": self.remote_host} if exchange is None else exchange.environ
-        self.record(environ, f"{status} {reason_of(status)}", 0, time(), 0.0, 0.0)
-
     cdef int record(self, dict environ, str status, sent, double at, double first_byte, double total) except -1:
         try:
             self.engine.record(environ, status, sent, at, first_byte, total)
@@ -521,4 +596,4 @@ cdef class ConnectionGreenlet(RequestGreenlet):
     cdef int serve(self) except -1:
         cdef Connection connection = self.connection
         self.connection = None
-        return connection.run_exchange()
+        return 0 if connection is None else connection.run_exchange()

@@ -11,6 +11,8 @@ cdef class ExchangeContext(IoContext):
     cdef bytes server_line        # "Server: ...\r\n", or empty
     cdef bint timed               # exchanges note the time of their first byte
     cdef readonly bint draining            # every response announces the end of its connection
+    cdef bint stopping            # what still runs is being killed
+    cdef readonly int cut_off     # how many requests were
     cdef unsigned long long max_body
 
 
@@ -31,6 +33,7 @@ cdef class Exchange:
     cdef bint upgrade
     cdef bint over                # the request has ended: start_response and write are refused
     cdef bint head_sent
+    cdef bint sending             # a greenlet is inside a send, or one was when it failed
     cdef bint bodiless            # this response has no body, whatever the application returns
     cdef bint chunked
     cdef bint close               # the connection ends with this response
@@ -46,6 +49,9 @@ cdef class Exchange:
     cdef int send_body(self, object data) except -1
     cdef int send_end(self) except -1
     cdef size_t within_length(self, size_t size) except? 0
+    cdef long long promised(self) noexcept
+    cdef int begin_sending(self) except -1
+    cdef int end_sending(self, size_t size) noexcept
     cdef int emit(self, const char* data, size_t size) except -1
     cdef int put_head(self) except -1
     cdef int put_framing(self) except -1
@@ -56,4 +62,4 @@ cdef class Exchange:
 
 
 cdef Exchange make_exchange(ExchangeContext context, Transport transport, Head head)
-cdef int put_simple_response(ExchangeContext context, int status, str text, bint with_body, bytes extra) except -1
+cdef Py_ssize_t put_simple_response(ExchangeContext context, int status, str text, bint with_body, bytes extra) except -1

@@ -18,7 +18,7 @@ import stat
 import tempfile
 from time import perf_counter
 
-from gevent import get_hub
+from gevent import GreenletExit, get_hub
 
 from .head cimport Head
 from .out_buffer cimport OutBuffer
@@ -32,6 +32,7 @@ from ...runtime.errors import ClientDisconnected, RequestBodyError
 cdef size_t JOIN_SIZE = limits.JOIN_SIZE
 cdef long long MAX_DRAIN = limits.MAX_DRAIN
 
+KNOWN_STATUSES = frozenset(http.HTTPStatus)
 # File objects whose descriptor holds just what reading them would give, from their position on.
 PLAIN_FILES = (io.BufferedReader, io.BufferedRandom, io.FileIO)
 
@@ -73,8 +74,11 @@ def plain_file(filelike):
     return filelike if stat.S_ISREG(status.st_mode) and status.st_size > 0 else None
 
 
-cdef int put_simple_response(ExchangeContext context, int status, str text, bint with_body, bytes extra) except -1:
-    """Put a final response of the server's own, after which the connection ends, into the context's buffer."""
+cdef Py_ssize_t put_simple_response(ExchangeContext context, int status, str text, bint with_body, bytes extra) except -1:
+    """Put a final response of the server's own, after which the connection ends, into the context's buffer.
+
+    Returns the size of its body.
+    """
     cdef bytes line = f"HTTP/1.1 {status} {reason_of(status)}\r\n".encode()
     cdef bytes body = f"{status} {reason_of(status)}: {text}\n".encode()
     cdef OutBuffer out = context.out
@@ -87,12 +91,21 @@ cdef int put_simple_response(ExchangeContext context, int status, str text, bint
     out.append(PyBytes_AS_STRING(line), len(line))
     if with_body:
         out.append(PyBytes_AS_STRING(body), len(body))
-    return 0
+    return len(body) if with_body else 0
 
 
 def reason_of(status):
     """The reason phrase of a status code."""
-    return http.HTTPStatus(status).phrase
+    return http.HTTPStatus(status).phrase if status in KNOWN_STATUSES else "Error"
+
+
+cdef bytes as_bytes(object piece):
+    """A piece of a response body as bytes that nobody else can change."""
+    if type(piece) is bytes:
+        return <bytes>piece
+    if not isinstance(piece, (bytes, bytearray)):
+        raise TypeError(f"the response body must be made of bytes, not {type(piece).__name__}")
+    return bytes(piece)
 
 
 cdef class ExchangeContext(IoContext):
@@ -159,7 +172,7 @@ cdef class Exchange:
 
     def start_response(self, status, headers, exc_info=None):
         """PEP 3333, "The start_response() Callable"."""
-        if self.over:
+        if self.over or self.context is None:
             raise RuntimeError("start_response was called after the request had ended")
         if exc_info is not None:
             try:
@@ -174,8 +187,8 @@ cdef class Exchange:
 
     def write(self, data):
         """PEP 3333, "The write() Callable"."""
-        if self.over:
-            raise RuntimeError("write was called after the request had ended")
+        if self.context is None:
+            raise RuntimeError("write belongs to no request")
         self.send_body(data)
 
     # The body.
@@ -192,16 +205,20 @@ cdef class Exchange:
         return self.send_end()
 
     cdef int send_list(self, object pieces) except -1:
-        """A list or tuple is complete, so its size is known before its first byte is sent."""
+        """A list or tuple is complete, so its size is known before its first byte is sent.
+
+        What is sent is what it holds now: the application may share it, and change it while the peer is slow.
+        """
         cdef long long total = 0
-        for piece in pieces:
-            total += PyBytes_GET_SIZE(piece) if type(piece) is bytes else len(piece)
+        cdef list whole = [as_bytes(piece) for piece in pieces]
+        for piece in whole:
+            total += PyBytes_GET_SIZE(piece)
         if not self.head_sent:
             self.total = total
-        if len(pieces) > 1 and total <= <long long>JOIN_SIZE:
-            self.send_body(b"".join(pieces))
+        if len(whole) > 1 and total <= <long long>JOIN_SIZE:
+            self.send_body(b"".join(whole))
         else:
-            for piece in pieces:
+            for piece in whole:
                 self.send_body(piece)
         return self.send_end()
 
@@ -210,6 +227,7 @@ cdef class Exchange:
         cdef long long offset = source.tell(), sent = 0
         cdef size_t size
         cdef iovec piece
+        self.begin_sending()
         self.total = max(os.fstat(source.fileno()).st_size - offset, 0)
         size = self.within_length(<size_t>self.total)
         self.context.out.size = 0
@@ -222,19 +240,19 @@ cdef class Exchange:
                 self.transport.send_file(source.fileno(), offset, size, &sent)
             finally:
                 self.sent += sent
+        self.sending = False
         return self.send_end()
 
     cdef int send_body(self, object data) except -1:
         """Send one piece of the body as it is, with the head before the first."""
         cdef size_t size
-        if type(data) is not bytes:
-            if not isinstance(data, (bytes, bytearray)):
-                raise TypeError(f"the response body must be made of bytes, not {type(data).__name__}")
-            data = bytes(data)  # of our own: the application may go on changing it while the peer is slow
+        data = as_bytes(data)
         size = PyBytes_GET_SIZE(data)
         if size == 0:
             return 0  # PEP 3333: the head waits for the first byte, and an empty chunk would end the body
         self.transport.yield_if_due()
+        if self.over:
+            raise RuntimeError("write was called after the request had ended")
         if self.head is None:
             raise RuntimeError("the application sent a body before it called start_response")
         if not self.head_sent and (self.is_head or is_bodiless(self.head.status)):
@@ -256,34 +274,48 @@ cdef class Exchange:
             self.emit(NULL, 0)
         if self.bodiless:
             return 0
+        self.begin_sending()
         if self.chunked:
-            return self.transport.send(b"0\r\n\r\n", 5)
-        promised = self.head.content_length if self.head.content_length >= 0 else self.total
+            self.transport.send(b"0\r\n\r\n", 5)
+        self.sending = False
+        promised = self.promised()
         if <long long>self.sent < promised:
             self.close = True
             self.report(None, f"the response body ended after {self.sent} of {promised} bytes; the connection is closed")
         return 0
 
     cdef size_t within_length(self, size_t size) except? 0:
-        """How much of `size` more bytes the declared length leaves room for; the first excess is reported."""
+        """How much of `size` more bytes the promised length leaves room for; the first excess is reported."""
+        cdef long long promised = self.promised()
         cdef long long room
-        if self.head.content_length < 0:
+        if promised < 0:
             return size
-        room = self.head.content_length - <long long>self.sent
+        room = max(promised - <long long>self.sent, 0)
         if <long long>size <= room:
             return size
         if not self.overrun and not self.is_head and not is_bodiless(self.head.status):
             self.overrun = True
             self.report(
-                None, f"the response body is longer than its Content-Length of {self.head.content_length}; it is cut there"
+                None, f"the response body is longer than its Content-Length of {promised}; it is cut there"
             )
         return <size_t>room
+
+    cdef long long promised(self) noexcept:
+        """The length that the head declares or will declare, or -1."""
+        return self.head.content_length if self.head.content_length >= 0 else self.total
+
+    cdef int begin_sending(self) except -1:
+        """From here on until `sending` is reset no other greenlet may send. If that fails in between, it stays so."""
+        if self.sending:
+            raise RuntimeError("another greenlet is already sending this response")
+        self.sending = True
+        return 0
 
     cdef int emit(self, const char* data, size_t size) except -1:
         """Send `size` bytes of body, framed, together with the head if that has not gone out; one `send` if small."""
         cdef OutBuffer out = self.context.out
         cdef iovec pieces[3]
-        self.sent += size
+        self.begin_sending()
         out.size = 0
         if not self.head_sent:
             self.put_head()
@@ -295,7 +327,8 @@ cdef class Exchange:
                 out.append(data, size)
                 if self.chunked:
                     out.append(b"\r\n", 2)
-            return self.transport.send(out.data, out.size)
+            self.transport.send(out.data, out.size)
+            return self.end_sending(size)
         pieces[0].iov_base = out.data
         pieces[0].iov_len = out.size
         pieces[1].iov_base = <void*>data
@@ -303,8 +336,16 @@ cdef class Exchange:
         pieces[2].iov_base = <void*><const char*>b"\r\n"
         pieces[2].iov_len = 2
         if out.size == 0:
-            return self.transport.send_pieces(&pieces[1], 1, 0, 0)
-        return self.transport.send_pieces(pieces, 3 if self.chunked else 2, 1, 0)
+            self.transport.send_pieces(&pieces[1], 1, 0, 0)
+        else:
+            self.transport.send_pieces(pieces, 3 if self.chunked else 2, 1, 0)
+        return self.end_sending(size)
+
+    cdef int end_sending(self, size_t size) noexcept:
+        """All of it has gone out, with `size` bytes of body."""
+        self.sent += size
+        self.sending = False
+        return 0
 
     # The head.
 
@@ -339,6 +380,8 @@ cdef class Exchange:
         if never:
             # An interim status cannot be final: the peer would wait for more, so it is told that nothing follows.
             self.close = self.close or self.head.status < 200
+            if self.head.status == 205:
+                out.append(b"Content-Length: 0\r\n", 19)  # RFC 9110 section 15.3.6
         elif self.head.content_length >= 0:
             pass
         elif self.total > 0 or (self.total == 0 and not self.is_head):
@@ -359,6 +402,10 @@ cdef class Exchange:
 
     cdef int fail(self, BaseException error) except -1:
         """Answer for an exception that came out of the application or of sending its response."""
+        if self.context.stopping and isinstance(error, GreenletExit):
+            self.context.cut_off += 1
+            self.close = self.cut_short = True
+            return 0 if self.head_sent else self.send_error(503, "the server is stopping")
         if isinstance(error, ClientDisconnected):
             self.close = True
             return 0
@@ -385,12 +432,14 @@ cdef class Exchange:
 
     cdef int send_error(self, int status, str text) except -1:
         """Send an error response in the application's place, in the ordinary way, so that the connection may live on."""
-        cdef str phrase = reason_of(status)
-        cdef bytes body = f"{status} {phrase}: {text}\n".encode()
+        cdef str phrase
+        cdef bytes body
         self.sent_error = status
-        self.total = len(body)
         self.sent = 0
         try:
+            phrase = reason_of(status)
+            body = f"{status} {phrase}: {text}\n".encode("utf-8", "backslashreplace")
+            self.total = len(body)
             self.head = make_response_head(
                 self.context.out, f"{status} {phrase}", [("Content-Type", "text/plain; charset=utf-8")]
             )

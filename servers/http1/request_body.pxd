@@ -29,6 +29,7 @@ cdef class RequestBody:
     cdef int enter(self) except -1
     cdef bytes read_bytes(self, Py_ssize_t want)
     cdef bytes read_line(self, Py_ssize_t want)
+    cdef int put_back(self, bytes data) except -1
     cdef bytes read_exactly(self, Py_ssize_t size)
     cdef Transport require_open(self)
 

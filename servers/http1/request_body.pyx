@@ -119,6 +119,7 @@ cdef class RequestBody:
         cdef Transport transport = self.require_open()
         cdef Py_ssize_t got
         transport.yield_if_due()
+        self.require_open()  # the request may have ended meanwhile
         while True:
             got = transport.receive(into, room)
             if got > 0:
@@ -194,7 +195,11 @@ cdef class RequestBody:
             piece = PyBytes_FromStringAndSize(NULL, room)
             have = 0
             while have < room:
-                got = self.fill(PyBytes_AS_STRING(piece) + have, room - have)
+                try:
+                    got = self.fill(PyBytes_AS_STRING(piece) + have, room - have)
+                except BaseException:
+                    self.put_back(b"".join(pieces) + piece[:have])
+                    raise
                 if got == 0:
                     size = 0
                     piece = piece[:have]
@@ -241,7 +246,18 @@ cdef class RequestBody:
             self.ahead_start += want
             return ahead
         ahead, self.ahead = self.ahead[self.ahead_start:], None
-        return ahead + self.read_exactly(want - len(ahead) if want >= 0 else -1)
+        try:
+            return ahead + self.read_exactly(want - len(ahead) if want >= 0 else -1)
+        except BaseException:
+            self.put_back(ahead)
+            raise
+
+    cdef int put_back(self, bytes data) except -1:
+        """A read was interrupted, say by a gevent.Timeout: what it has taken comes first in the next one."""
+        if data:
+            self.ahead = data if self.ahead is None else data + self.ahead[self.ahead_start:]
+            self.ahead_start = 0
+        return 0
 
     cdef bytes read_line(self, Py_ssize_t want):
         cdef Py_ssize_t end, have
@@ -251,7 +267,12 @@ cdef class RequestBody:
         while want != 0:
             if self.ahead is None or self.ahead_start == PyBytes_GET_SIZE(self.ahead):
                 chunk = PyBytes_FromStringAndSize(NULL, LINE_READ)
-                have = self.fill(PyBytes_AS_STRING(chunk), LINE_READ)
+                try:
+                    have = self.fill(PyBytes_AS_STRING(chunk), LINE_READ)
+                except BaseException:
+                    self.ahead = None
+                    self.put_back(b"".join(pieces))
+                    raise
                 if have == 0:
                     self.ahead = None
                     break

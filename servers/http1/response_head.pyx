@@ -55,8 +55,8 @@ cdef unsigned long long HOP_BY_HOP_SIZES = sum({1 << len(name) for name in HOP_B
 
 
 cdef bint is_bodiless(int status) noexcept:
-    """Whether a response of this status never has a body (RFC 9110 section 6.4.1)."""
-    return status < 200 or status == 204 or status == 304
+    """Whether a response of this status never has content (RFC 9110 sections 6.4.1 and 15.3.6)."""
+    return status < 200 or status == 204 or status == 205 or status == 304
 
 
 cdef int append_date(OutBuffer out) except -1:
@@ -101,7 +101,7 @@ cdef ResponseHead make_response_head(OutBuffer out, object status, object header
     ):
         raise ValueError(f"the status must be three digits, a space and a reason in latin-1, as in '200 OK', not {status!r}")
     head.status = (text[0] - c"0") * 100 + (text[1] - c"0") * 10 + (text[2] - c"0")
-    head.status_text = status
+    head.status_text = str.__str__(status)
     head.content_length = -1
     out.size = 0
     out.append(b"HTTP/1.1 ", 9)
@@ -115,7 +115,9 @@ cdef ResponseHead make_response_head(OutBuffer out, object status, object header
         name, value = <tuple>item
         if not (isinstance(name, str) and isinstance(value, str)):
             raise TypeError(f"name and value of a response header must be str, not {name!r}: {value!r}")
-        head.add_field(out, name, value)
+        head.add_field(
+            out, name if type(name) is str else str.__str__(name), value if type(value) is str else str.__str__(value)
+        )
     head.lines = PyBytes_FromStringAndSize(out.data, out.size)
     return head
 
@@ -148,8 +150,8 @@ cdef class ResponseHead:
         first = name_text[0] | 32
         if first == c"c" and equals_lower(name_text, name_size, b"content-length", 14):
             self.declare_length(value, value_text, value_size)
-            if self.status < 200 or self.status == 204:
-                return True  # forbidden there (RFC 9110 section 8.6)
+            if is_bodiless(self.status) and self.status != 304:
+                return True  # forbidden there (RFC 9110 section 8.6), and to 205 we add our own
         elif first == c"d" and equals_lower(name_text, name_size, b"date", 4):
             self.has_date = True
         elif first == c"s" and equals_lower(name_text, name_size, b"server", 6):

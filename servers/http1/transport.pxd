@@ -39,6 +39,10 @@ cdef class IoContext:
     cdef DeadlineQueue write_queue
     cdef DeadlineQueue idle_queue
     cdef DeadlineQueue linger_queue
+    cdef list deferred     # what `later` was given, while it waits for its turn
+    cdef object check_watcher
+    cdef object idle_watcher
+    cdef int later(self, object callback) except -1
 
 
 cdef class Transport(Timed):
@@ -58,6 +62,7 @@ cdef class Transport(Timed):
     cdef size_t buffer_end
     cdef size_t buffer_capacity
     cdef int unsent        # what the kernel had not delivered when the present wait for room began
+    cdef list dismissed    # greenlets to be woken because their request is over
     cdef size_t moved      # body bytes moved since this connection last waited
 
     cdef Py_ssize_t receive(self, char* into, size_t size) noexcept
@@ -76,4 +81,5 @@ cdef class Transport(Timed):
     cdef int yield_if_due(self) except -1
     cdef int wake_late(self, DeadlineQueue queue) except -1
     cdef int dismiss(self) except -1
+    cdef int forget_dismissed(self, greenlet waiting) except -1
     cdef int release(self) except -1

@@ -17,8 +17,10 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memmove, memset
 
 import os
+from functools import partial
 
-from gevent import get_hub, sleep
+from gevent import get_hub
+from gevent.hub import Waiter
 
 from ...runtime.deadlines cimport DeadlineQueue, Sweeper, unlink
 from ...runtime.request_greenlet cimport current, greenlet, resume
@@ -86,6 +88,38 @@ cdef class IoContext:
 
     def __dealloc__(self):
         free(self.scratch)
+
+    cdef int later(self, object callback) except -1:
+        """Call `callback()` on the hub when the loop has looked for events again.
+
+        `loop.run_callback` would call it in the same pass, up to fifty times over, before anybody else has a turn.
+        """
+        if self.deferred is None:
+            self.deferred = []
+            self.check_watcher = self.loop.check()
+            self.check_watcher.start(self.run_deferred)
+            self.idle_watcher = self.loop.idle()  # an active one keeps the loop from waiting for events
+            self.idle_watcher.start(do_nothing)
+        self.deferred.append(callback)
+        return 0
+
+    def run_deferred(self):
+        """The check watcher's callback, after each look for events."""
+        cdef list callbacks = self.deferred
+        self.deferred = None
+        for watcher in (self.check_watcher, self.idle_watcher):
+            watcher.stop()
+            watcher.close()
+        self.check_watcher = self.idle_watcher = None
+        for callback in callbacks:
+            try:
+                callback()
+            except BaseException as error:
+                self.hub.handle_error(callback, type(error), error, error.__traceback__)
+
+
+def do_nothing():
+    """The callback of a watcher that only has to be active."""
 
 
 cdef class Transport(Timed):
@@ -232,6 +266,7 @@ cdef class Transport(Timed):
             if self.reader is waiting:  # not woken by us but by an exception; otherwise the link is no longer ours
                 self.reader = None
                 unlink(&self.link_in)
+            self.forget_dismissed(waiting)
         if self.late_in:
             raise RequestBodyError(408, f"no byte of the request body within {self.context.body_queue.timeout:g} s")
         return 0
@@ -254,6 +289,7 @@ cdef class Transport(Timed):
                 self.writer = None
                 unlink(&self.link_out)
                 self.write_watcher.stop()
+            self.forget_dismissed(waiting)
         if self.late_out:
             self.gone = True
             raise ClientDisconnected(f"the peer took no byte within {self.context.write_queue.timeout:g} s")
@@ -305,6 +341,8 @@ cdef class Transport(Timed):
             except BaseException:
                 self.torn = True
                 raise
+            if self.torn:
+                raise ClientDisconnected("the request ended while its response was being sent")
 
     cdef int send_file(self, int source, long long offset, long long count, long long* sent) except -1:
         """Send `count` bytes of the file `source` from `offset`; `sent` says how many there were."""
@@ -332,7 +370,9 @@ cdef class Transport(Timed):
         """Let the hub run when this connection has moved its share of bytes without a wait."""
         if self.moved >= FAIRNESS_BYTES:
             self.moved = 0
-            sleep(0)
+            waiter = Waiter(self.context.hub)  # unlike a bare switch it does no harm when somebody else was faster
+            self.context.later(partial(waiter.switch, None))
+            waiter.get()
         return 0
 
     cdef int wake_late(self, DeadlineQueue queue) except -1:
@@ -357,12 +397,23 @@ cdef class Transport(Timed):
 
     cdef int dismiss(self) except -1:
         """The request is over: have greenlets that still wait for its bytes find out that it is in vain."""
-        for waiting in (self.reader, self.writer):
-            if waiting is not None:
-                self.context.loop.run_callback(waiting.switch)
+        if self.reader is None and self.writer is None:
+            return 0
+        self.dismissed = [waiting for waiting in (self.reader, self.writer) if waiting is not None]
         self.reader = self.writer = None
         unlink(&self.link_in)
         unlink(&self.link_out)
+        self.context.loop.run_callback(self.wake_dismissed)
+        return 0
+
+    def wake_dismissed(self):
+        """On the hub: wake those that have been dismissed and were not woken by an exception meanwhile."""
+        while self.dismissed:
+            resume(self.dismissed.pop())
+
+    cdef int forget_dismissed(self, greenlet waiting) except -1:
+        if self.dismissed and waiting in self.dismissed:
+            self.dismissed.remove(waiting)
         return 0
 
     cdef int release(self) except -1:
@@ -370,6 +421,8 @@ cdef class Transport(Timed):
         if self.fd < 0:
             return 0
         self.dismiss()
+        unlink(&self.link_in)
+        unlink(&self.link_out)
         self.gone = True
         for watcher in (self.read_watcher, self.write_watcher):
             if watcher is not None:

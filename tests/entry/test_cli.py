@@ -152,3 +152,26 @@ def test_every_source_of_settings_reaches_the_server(command: Start, tmp_path: P
         "server_header = shop/1, from --server-header",
     }
     assert running.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "option, value, words",
+    [
+        ("--backlog", "99999999999", "must be at most 65535"),
+        ("--stack-cache", str(10**18), "must be at most 65536"),
+        ("--bind", "a..b:8203", "'a..b' cannot be resolved"),
+        ("--bind", "", "'' is not an address"),
+    ],
+)
+def test_values_out_of_range_end_without_a_traceback(command: Start, option: str, value: str, words: str) -> None:
+    running = command("shop", option, value)
+    assert running.wait() in (1, 2)
+    assert words in running.errors
+    assert "Traceback" not in running.errors
+
+
+def test_an_unknown_variable_is_a_warning(command: Start) -> None:
+    running = command("shop", "--bind", "127.0.0.1:0", HUBLET_PORT="tcp://10.0.0.1:8000")
+    running.wait_for("WARNING the environment variable HUBLET_PORT is ignored")
+    assert get(running.url()) == "hello"
+    assert running.stop() == 0

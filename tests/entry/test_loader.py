@@ -106,6 +106,31 @@ def test_what_is_not_a_target(text: str) -> None:
 
 def test_a_path_instead_of_a_module() -> None:
     assert "did you mean shop.web:app?" in problem("./shop/web.py:app")
+    assert "did you mean hello:app?" in problem("hello.py:app")
+    assert "did you mean hello?" in problem("hello.py")
+
+
+def test_a_path_is_never_imported(write: Write) -> None:
+    write(shop="raise AssertionError('imported')")
+    assert "did you mean shop?" in problem("shop.py")
+
+
+def test_a_path_to_another_directory_names_it(write: Write, tmp_path: Path) -> None:
+    write(till="", shop____init__="", shop__web=SHOP)
+    assert "did you mean till:app?" in problem(f"{tmp_path}/till.py:app")
+    assert "did you mean shop.web:app?" in problem(f"{tmp_path}/shop/web.py:app")
+    assert "start hublet in the directory /srv: hublet hello:app" in problem("/srv/hello.py:app")
+    assert f"start hublet in the directory {tmp_path.parent}: hublet hello" in problem("../hello.py")
+
+
+def test_a_path_into_a_package_elsewhere_names_the_directory_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "__init__.py").touch()
+    monkeypatch.chdir(tmp_path / "here")
+    assert f"in the directory {tmp_path}: hublet shop.web:app" in problem("../shop/web.py:app")
 
 
 def test_a_missing_module(write: Write, tmp_path: Path) -> None:

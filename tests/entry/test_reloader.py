@@ -177,3 +177,32 @@ def test_the_grace_time_of_a_child() -> None:
 )
 def test_how_a_child_ended(status: int, text: str) -> None:
     assert describe_end(status) == text
+
+
+def test_files_in_a_directory_made_just_before_count(command: Start, tmp_path: Path) -> None:
+    running, _ = start(command)
+    for text in ("x = 1", "x = 2"):
+        (tmp_path / "pkg").mkdir(exist_ok=True)
+        (tmp_path / "pkg" / "m.py").write_text(text)
+        running.wait_for(r"m\.py changed: restarting")
+        running.url()
+    (tmp_path / "pkg" / "m.py").unlink()
+    running.wait_for(r"m\.py changed: restarting")
+    running.url()
+    (tmp_path / "pkg").rmdir()
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / "n.py").write_text("x = 3")
+    running.wait_for(r"n\.py changed: restarting")
+    running.url()
+    assert running.stop() == 0
+
+
+def test_a_killed_reloader_takes_its_server_along(command: Start) -> None:
+    running, url = start(command)
+    assert get(url) == "hello"
+    running.signal(signal.SIGKILL)
+    running.wait_for("the process that started this one is gone")
+    running.wait_for("stopped")
+    assert running.wait() == -signal.SIGKILL  # at the end of both processes: standard error is closed
+    with pytest.raises(OSError, match="refused"):
+        get(url)

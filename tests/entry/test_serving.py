@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import resource
 import signal
 import socket
+import subprocess
 import time
+import urllib.parse
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ import gevent
 import hublet
 import pytest
 from gevent.event import Event
+from gevent.queue import Queue
 from hublet import serving
 from hublet.serving import Life, describe, serve
 
@@ -86,8 +91,19 @@ def test_the_access_log_goes_where_it_is_told(command: Start, tmp_path: Path) ->
     assert '"GET /a?0 HTTP/1.1" 200 5 ' in path.read_text()
     running = command("shop", *ADDRESS, "--access-log", "json", "--access-log-file", str(tmp_path))
     assert running.wait() == 2
-    assert "access_log_file" in running.errors
+    assert f"access_log_file = {str(tmp_path)!r} (from --access-log-file)" in running.errors
     assert "cannot be opened for writing: Is a directory" in running.errors
+
+
+def test_an_access_log_that_nobody_reads_delays_no_request(command: Start) -> None:
+    running = command("shop", *ADDRESS, "--access-log", "combined")  # into a pipe, which takes 64 KiB
+    client = http.client.HTTPConnection(urllib.parse.urlsplit(running.url()).netloc, timeout=PATIENCE)
+    with closing(client):
+        for number in range(1000):
+            client.request("GET", f"/{number}/{'x' * 200}")
+            assert client.getresponse().read() == b"hello"
+    assert running.stop() == 0
+    assert [line.split("/")[3] for line in running.output.splitlines()] == [str(number) for number in range(1000)]
 
 
 def test_an_error_of_the_application_is_in_the_error_log(command: Start, tmp_path: Path) -> None:
@@ -264,19 +280,14 @@ def test_a_life_that_is_not_hurried() -> None:
 def test_only_a_second_interrupt_hurries() -> None:
     server = Standing()
     life = Life(server, 1000)  # type: ignore[arg-type]
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        with gevent.Timeout(20):
-            draining = gevent.spawn(life.drain)
-            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
-                life.signalled(number)
-                gevent.idle()
-            assert server.stops == [1000]
-            life.signalled(signal.SIGINT)
-            draining.get()
-        assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with gevent.Timeout(20):
+        draining = gevent.spawn(life.drain)
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+            life.signalled(number)
+            gevent.idle()
+        assert server.stops == [1000]
+        life.signalled(signal.SIGINT)
+        draining.get()
     assert server.stops == [1000, 0]
 
 
@@ -320,3 +331,79 @@ def test_a_system_that_refuses_the_hard_limit(monkeypatch: pytest.MonkeyPatch) -
 def test_the_name_of_an_application() -> None:
     assert describe(describe) == "hublet.serving:describe"
     assert describe(Standing()) == f"{__name__}:Standing"
+
+
+def test_three_interrupts_end_a_process_that_the_application_blocks(command: Start, ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "busy.py").write_text(
+        "import os\ndef app(environ, start_response):\n    os.write(2, b'begun\\n')\n    while True: pass\n"
+    )
+    running = command("busy", *ADDRESS)
+    ask(running.url())
+    running.wait_for("begun")
+    deadline, sent = time.monotonic() + PATIENCE, 0
+    while running.process.poll() is None:  # signals that come faster than they are handled are one
+        assert time.monotonic() < deadline
+        running.signal(signal.SIGINT)
+        sent += 1
+        with suppress(subprocess.TimeoutExpired):
+            running.process.wait(timeout=0.3)
+    assert running.wait() == -signal.SIGINT
+    assert sent >= 3
+
+
+def test_signals_reach_a_greenlet_and_are_put_back() -> None:
+    gevent.idle()  # the hub has descriptors too: have it now
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    open_before = descriptors()
+    numbers: Any = Queue()
+    with gevent.Timeout(PATIENCE), serving.stop_signals(numbers.put):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):
+            assert signal.getsignal(signal.SIGINT) != signal.SIG_DFL
+            os.kill(os.getpid(), number)
+            assert numbers.get() == number
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+    assert descriptors() == open_before
+
+
+def test_signals_outside_of_the_main_thread_are_refused_at_once() -> None:
+    def attempt() -> str:
+        try:
+            serve(lambda *_: [], bind="127.0.0.1:0")
+        except RuntimeError as error:
+            return str(error)
+        return ""
+
+    assert "pass install_signals=False" in gevent.get_hub().threadpool.apply(attempt)
+    assert serving.is_main_thread()
+
+
+def test_the_end_of_the_lifeline_stops_like_sigterm() -> None:
+    reader, writer = os.pipe()
+    numbers: Any = Queue()
+    with gevent.Timeout(PATIENCE), serving.watched_lifeline(reader, numbers.put):
+        gevent.idle()
+        assert numbers.empty()
+        os.close(writer)
+        assert numbers.get() == signal.SIGTERM
+
+
+def test_an_access_log_whose_reader_is_gone_is_reported_once_and_counted(command: Start) -> None:
+    running = command("shop", *ADDRESS, "--access-log", "combined")
+    url = running.url()
+    assert running.process.stdout is not None
+    running.process.stdout.close()
+    get(url)
+    running.wait_for("ERROR access log: lines are lost, since writing fails: Broken pipe")
+    get(url)
+    running.signal(signal.SIGTERM)
+    running.wait_for("WARNING access log: 2 lines were lost")
+    running.process.wait(timeout=PATIENCE)
+    assert running.errors.count("Broken pipe") == 1
+
+
+def test_an_access_log_that_lost_nothing_says_nothing(command: Start) -> None:
+    running = command("shop", *ADDRESS, "--access-log", "combined")
+    get(running.url())
+    assert running.stop() == 0
+    assert "access log" not in running.errors

@@ -143,11 +143,17 @@ def test_an_upload(site: Site, size: int, expect: str) -> None:
 
 @pytest.mark.parametrize("size", [0, 10, 300_000])
 def test_a_chunked_upload(site: Site, size: int) -> None:
-    """Django reads by CONTENT_LENGTH alone, as its WSGIRequest has it: a chunked body is empty there and is drained."""
+    """Django reads by CONTENT_LENGTH alone: a chunked body is empty there, and is drained.
+
+    Bottle decodes the chunks itself if it sees Transfer-Encoding, which gives 400 behind every server that has done so,
+    and reads by CONTENT_LENGTH if not (https://github.com/bottlepy/bottle/issues/700).
+    """
     body = CONTENT[:size]
     answer = site.curl("/echo", "--header", "Transfer-Encoding: chunked", "--data-binary", "@-", stdin=body)
-    assert answer.status == 200
-    assert answer.body == (b"" if site.name == "django" else body)
+    if site.name == "bottle":
+        assert answer.status == 400 or answer.body == b""
+    else:
+        assert (answer.status, answer.body) == (200, b"" if site.name == "django" else body)
 
 
 @VERSIONS

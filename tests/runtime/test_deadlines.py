@@ -28,7 +28,7 @@ def test_a_deadline_passes_neither_early_nor_very_late(serve: Serving, timeout: 
     served = serve(answering(list), keepalive_timeout=timeout)
     client = served.connect()
     client.get()
-    assert timeout - 0.02 < time_until_end(client) < 1.3 * timeout + 0.05
+    assert timeout - 0.02 < time_until_end(client) < 1.3 * timeout + 0.3
 
 
 def test_a_short_timeout_is_kept_beside_long_ones(serve: Serving) -> None:
@@ -37,7 +37,7 @@ def test_a_short_timeout_is_kept_beside_long_ones(serve: Serving) -> None:
     client = served.connect().send(b"GET")
     began = time.monotonic()
     assert client.response().status == 408
-    assert 0.08 < time.monotonic() - began < 0.3
+    assert 0.08 < time.monotonic() - began < 0.6
 
 
 def test_who_waited_longest_expires_first(serve: Serving) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import subprocess
 import sys
 import textwrap
@@ -16,6 +17,7 @@ from pathlib import Path
 import gevent
 import pytest
 from gevent import monkey
+from hublet.runtime import linewriter
 from hublet.runtime.linewriter import LineWriter, lost_report
 
 PATIENCE = 10.0
@@ -268,7 +270,8 @@ def test_pieces_for_a_pipe_are_atomic_and_end_with_a_line(pipe: Pipe, monkeypatc
         writer.write(b"x" * 99 + b"\n")
     writer.write(b"y" * 10_000 + b"\n")
     writer.close()
-    assert {len(data) for data in written} <= {4000, 10_001} | {len(data) for data in written if len(data) <= 4096}
+    assert all(len(data) <= select.PIPE_BUF for data in written[:-1])
+    assert len(written[-1]) == 10_001  # one line alone cannot be cut
     assert all(data.endswith(b"\n") for data in written)
     assert sum(map(len, written)) == 110_001
 
@@ -290,6 +293,35 @@ def test_native_threads_write_too(tmp_path: Path) -> None:
     lines = (tmp_path / "log").read_bytes().splitlines()
     for name in (b"a", b"b", b"c", b"d"):
         assert [line for line in lines if line.startswith(name)] == [b"%s %d" % (name, each) for each in range(2000)]
+
+
+def test_a_thread_that_cannot_start_costs_the_line_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    writer = LineWriter(tmp_path / "log")
+    with monkeypatch.context() as patched:
+        patched.setattr(linewriter, "start_new_thread", refuse)
+        writer.write(b"one\n")
+        assert writer.flush()
+    assert writer.lost == 1
+    writer.write(b"two\n")
+    writer.close()
+    assert (tmp_path / "log").read_bytes() == b"two\n" + lost_report(1)
+
+
+def test_the_first_error_is_told(pipe: Pipe) -> None:
+    os.close(pipe.reader)
+    pipe.reader = -1
+    errors: list[OSError] = []
+    writer = LineWriter(pipe.writer, interval=0, failed=errors.append)
+    for _ in range(3):
+        writer.write(b"line\n")
+        assert writer.flush()
+    writer.close()
+    assert [error.errno for error in errors] == [errno.EPIPE]
 
 
 def test_after_close_lines_are_counted_as_lost(tmp_path: Path) -> None:

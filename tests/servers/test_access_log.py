@@ -24,7 +24,7 @@ ENVIRON = {
     "HTTP_USER_AGENT": "curl/8.0",
 }
 COMBINED = re.compile(
-    r'(?P<client>\S+) - (?P<user>\S+) \[(?P<time>[^\]]+)\] "(?P<request>[^"]*)" (?P<status>\d{3}) (?P<sent>\d+|-) '
+    r'(?P<client>\S+) - (?P<user>\S+) \[(?P<time>[^\]]+)\] "(?P<request>[^"]*)" (?P<status>\d{3}|-) (?P<sent>\d+|-) '
     r'"(?P<referer>[^"]*)" "(?P<agent>[^"]*)" (?P<ttfb>\d+) (?P<total>\d+)\n'
 )
 HOSTILE = ['"', "\\", "\n", "\r", "\x00", "\x1b[31m", "\x7f", "\x85", "\xff", '" 200 1 "-" "-" 0 0\n1.2.3.4 - - [']
@@ -114,7 +114,7 @@ def test_nothing_that_a_peer_sends_leaves_its_field(name: str, hostile: str) -> 
 @pytest.mark.parametrize("hostile", [*HOSTILE, "\u2028"])
 def test_json_gives_back_what_was_sent(hostile: str) -> None:
     line = record("json", {"HTTP_USER_AGENT": hostile})
-    assert json.loads(line)["user_agent"] == hostile
+    assert json.loads(line)["user_agent"] == hostile.replace("\x85", "\ufffd").replace("\xff", "\ufffd")
     assert all(0x20 <= byte < 0x7F for byte in line[:-1])
 
 
@@ -123,6 +123,17 @@ def test_what_an_application_leaves_in_its_environ(value: object) -> None:
     changes = dict.fromkeys(("HTTP_REFERER", "HTTP_USER_AGENT", "REMOTE_USER", "SCRIPT_NAME"), value)
     combined(changes)
     parsed(changes)
+
+
+def test_a_client_that_vanished_before_any_response_has_no_status() -> None:
+    assert combined(status="-", sent=0)["status"] == "-"
+    assert parsed(status="-", sent=0)["status"] is None
+
+
+@pytest.mark.parametrize("name, key", [("HTTP_REFERER", "referer"), ("HTTP_USER_AGENT", "user_agent")])
+def test_json_decodes_fields_as_utf8(name: str, key: str) -> None:
+    assert parsed({name: "caf\xc3\xa9"})[key] == "café"
+    assert parsed({name: "caf\xe9"})[key] == "caf\ufffd"
 
 
 def test_characters_that_no_wire_has_are_written_as_utf8() -> None:
@@ -135,7 +146,7 @@ def test_the_user() -> None:
 
 def test_a_mounted_application_has_the_whole_path() -> None:
     assert parsed({"SCRIPT_NAME": "/shop", "PATH_INFO": "/list"})["path"] == "/shop/list"
-    assert parsed({"PATH_INFO": "/\xff"})["path"] == "/\xff"
+    assert parsed({"PATH_INFO": "/\xff"})["path"] == "/\ufffd"
 
 
 def test_requests_of_other_seconds_have_their_own_time() -> None:

@@ -79,20 +79,15 @@ def test_without_a_bound_everything_runs(serve: Serving) -> None:
 
 
 def test_a_pipeline_does_not_overtake_those_who_wait(serve: Serving) -> None:
-    entered: list[str] = []
-
-    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        entered.append(environ["PATH_INFO"])
-        gevent.sleep(0.001)
-        start_response("200 OK", [])
-        return []
-
-    served = serve(app, max_in_flight=1)
+    gate = Gate()
+    served = serve(gate, max_in_flight=1)
     greedy = served.connect().send(get(1) * 50)
     served.until(in_flight=1)
     modest = served.connect().send(get(2))
+    served.until(queued=1)
+    gate.open.set()
     assert modest.response().status == 200
-    assert entered.index("/2") < 5
+    assert gate.entered.index("/2") == 1
     greedy.responses(50)
 
 

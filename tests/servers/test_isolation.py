@@ -189,9 +189,13 @@ def test_a_late_kill(serve: Serving, way: str, late: str) -> None:
 def test_a_waiter_of_an_earlier_request_is_not_woken_by_a_later_one(serve: Serving) -> None:
     joined: list[Any] = []
 
+    def wait_for(greenlet: Any) -> None:
+        greenlet.join()
+        joined.append(greenlet)
+
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         current = getcurrent()
-        gevent.spawn(lambda: (current.join(), joined.append(current)))
+        gevent.spawn(wait_for, current)
         gevent.sleep(0.001)
         start_response("200 OK", [])
         return [b"%d" % sum(1 for each in joined if each is current)]

@@ -60,6 +60,11 @@ def test_what_is_not_an_address(text: str) -> None:
     assert caught.value.address == text
 
 
+def test_an_empty_address_is_shown() -> None:
+    with pytest.raises(ListenError, match="'' is not an address"):
+        parse_bind("")
+
+
 @pytest.mark.parametrize("port", ["65536", "99999", "9" * 5000])
 def test_a_port_out_of_range(port: str) -> None:
     with pytest.raises(ListenError, match="out of range.*65535"):

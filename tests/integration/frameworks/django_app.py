@@ -19,7 +19,6 @@ from django.http import (
     StreamingHttpResponse,
 )
 from django.urls import path
-from django.views.decorators.csrf import csrf_exempt
 
 settings.configure(
     ROOT_URLCONF=__name__,
@@ -37,18 +36,15 @@ def as_json(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"hello": "world", "q": request.GET.get("q")})
 
 
-@csrf_exempt
 def form(request: HttpRequest) -> HttpResponse:
     return HttpResponse(request.POST["name"])
 
 
-@csrf_exempt
 def upload(request: HttpRequest) -> HttpResponse:
     file: Any = request.FILES["file"]
     return HttpResponse(f"{file.name} {len(file.read())}")
 
 
-@csrf_exempt
 def echo(request: HttpRequest) -> HttpResponse:
     return HttpResponse(request.body)
 

@@ -408,6 +408,6 @@ def test_the_validator_of_the_standard_library_finds_nothing(serve: Serving, kin
 
 
 def test_the_validator_sees_a_bad_application(serve: Serving) -> None:
-    served = serve(validator(lambda environ, start_response: b"no iterable, no start_response"))
+    served = serve(validator(lambda environ, start_response: [b"no start_response"]))
     assert served.get().status == 500
     assert "AssertionError" in served.log

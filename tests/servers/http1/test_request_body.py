@@ -114,8 +114,9 @@ def test_the_first_read_asks_the_client_to_continue(serve: Serving, framing: str
         return [body.read(2), body.read()]
 
     head, body = split_head(post(framing, b"hello", EXPECT))
-    client = serve(reading(read)).connect().send(head)
-    gevent.sleep(0.02)
+    served = serve(reading(read))
+    client = served.connect().send(head)
+    served.until(in_flight=1)
     assert client.is_silent()
     wanted.set()
     assert client.response().status == 100
@@ -128,8 +129,9 @@ def test_the_first_read_asks_the_client_to_continue(serve: Serving, framing: str
 def test_a_client_that_did_not_wait_is_not_asked(serve: Serving, framing: str, already: str) -> None:
     head, body = split_head(post(framing, b"hello", EXPECT))
     came = body if already == "all" else body[: body.index(b"hello") + 2]
-    client = serve(echo).connect().send(head + came)
-    gevent.sleep(0.02)
+    served = serve(echo)
+    client = served.connect().send(head + came)
+    served.until(requests=1)
     client.send(body[len(came) :])
     response = client.response()
     assert (response.status, response.body) == (200, b"hello")
@@ -167,8 +169,9 @@ def test_no_interim_response_without_a_body(serve: Serving, request_head: bytes)
 
 def test_http_1_0_expects_nothing(serve: Serving) -> None:
     head, body = split_head(post("length", b"hello", EXPECT, version="1.0"))
-    client = serve(echo).connect().send(head)
-    gevent.sleep(0.02)
+    served = serve(echo)
+    client = served.connect().send(head)
+    served.until(in_flight=1)
     assert client.is_silent()
     assert client.send(body).response().body == b"hello"
 
