@@ -46,7 +46,9 @@ BACKLOG: Final = 2048
 DESCRIPTOR_RESERVE: Final = 64
 MAX_IN_FLIGHT: Final = 0
 MAX_QUEUED: Final = 1024
-# How long accepting pauses when the process or the machine has run out of descriptors.
+# At the limit of connections, one that has been idle for so long is closed to make room for a new one.
+EVICTION_AGE: Final = 1.0
+# How long accepting pauses at most when there is no room, and when the process or the machine is out of descriptors.
 ACCEPT_PAUSE: Final = 0.1
 # Connections accepted, and pipelined requests served, before the hub gets its turn.
 ACCEPT_BATCH: Final = 64

@@ -1,7 +1,7 @@
 """Accepts connections from one listening socket and hands them to an engine.
 
-Accepting pauses when the engine is full, until a connection closes, and when the process or the machine has run out of
-descriptors, until a short time has passed: what waits stays in the kernel's backlog. Nothing here spins.
+Accepting pauses when the engine is full and none of its connections has been idle for a while, until there is room, and
+when the process or the machine has run out of descriptors: what waits stays in the kernel's backlog. Nothing here spins.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from ..runtime import limits
 from .http1.connection import Endpoint, Engine
 
+NO_ROOM = -1
 EXHAUSTED = (errno.EMFILE, errno.ENFILE)
 # What says that the listening socket itself is of no use any more. Everything else passes: a lack of memory, or what
 # accept(2) reports of the network or the firewall on behalf of the connection that it would have returned.
@@ -40,8 +41,7 @@ class Acceptor:
     def start(self) -> None:
         """Accept from now on, as far as there is room."""
         self._end_pause()
-        if not self._engine.must_pause():
-            self._watcher.start(self._on_connection)
+        self._watcher.start(self._on_connection)
 
     def stop(self) -> None:
         """Accept no more; the listening socket stays open."""
@@ -53,8 +53,8 @@ class Acceptor:
         error = self._engine.accept(self._endpoint, self._listener.fileno())
         if error == 0:
             self._troubled = False
-            if self._engine.must_pause():
-                self._watcher.stop()  # the server starts us again when there is room
+        elif error == NO_ROOM:
+            self._pause_for(limits.ACCEPT_PAUSE)  # or until the server starts us again
         elif error in FATAL:
             self._watcher.stop()
             self._report(f"accepting has ended: {os.strerror(error)} on the listening socket")
@@ -62,12 +62,9 @@ class Acceptor:
             self._pause_for(limits.ACCEPT_PAUSE)
             if not self._troubled:
                 self._troubled = True
-                remedy = (
-                    "; raise the descriptor limit (ulimit -n) or lower max_connections" if error in EXHAUSTED else ""
-                )
-                self._report(
-                    f"accepting pauses: {os.strerror(error)} with {self._engine.open_connections} connections open{remedy}"
-                )
+                remedy = "raise the descriptor limit (ulimit -n)" if error in EXHAUSTED else "it goes on by itself"
+                count = self._engine.open_connections
+                self._report(f"accepting pauses: {os.strerror(error)} with {count} connections open; {remedy}")
 
     def _pause_for(self, seconds: float) -> None:
         self._watcher.stop()

@@ -22,7 +22,7 @@ from time import perf_counter, time
 
 from gevent import GreenletExit
 
-from ...runtime.deadlines cimport DeadlineQueue, Link, detach_all, unlink
+from ...runtime.deadlines cimport DeadlineQueue, Link, coarse_now, detach_all, unlink
 from ...runtime.request_greenlet cimport RequestGreenlet, start
 from .exchange cimport make_exchange, put_simple_response
 from .head cimport SCAN_INCOMPLETE, SCAN_REJECTED, Head, HeadParser, ScanResult
@@ -40,6 +40,7 @@ cdef extern from *:
     #include <arpa/inet.h>
     #include <fcntl.h>
     #include <netinet/in.h>
+    #include <poll.h>
     #include <stdio.h>
     #include <sys/socket.h>
     #include <unistd.h>
@@ -78,6 +79,12 @@ cdef extern from *:
         return fd;
     }
 
+    /* Whether a connection waits to be accepted. */
+    static int hublet_is_pending(int listener) {
+        struct pollfd look = {listener, POLLIN, 0};
+        return poll(&look, 1, 0) > 0;
+    }
+
     static void hublet_shutdown_write(int fd) { shutdown(fd, SHUT_WR); }
 
     /* Make the coming close a reset. */
@@ -93,6 +100,7 @@ cdef extern from *:
         char host[46]
         char port[8]
     int hublet_accept(int listener, hublet_peer* peer) noexcept
+    bint hublet_is_pending(int listener) noexcept
     void hublet_shutdown_write(int fd) noexcept
     void hublet_set_reset(int fd) noexcept
 
@@ -107,6 +115,7 @@ cdef enum State:
 cdef size_t RECV_SIZE = limits.RECV_SIZE
 cdef size_t LINGER_BYTES = limits.LINGER_BYTES
 cdef int PIPELINE_BATCH = limits.PIPELINE_BATCH
+cdef double EVICTION_AGE = limits.EVICTION_AGE
 cdef int ACCEPT_BATCH = limits.ACCEPT_BATCH
 
 
@@ -134,11 +143,20 @@ cdef class Engine(ExchangeContext):
         self.max_queued = settings.max_queued
 
     def accept(self, Endpoint endpoint, int listener):
-        """Accept what waits on `listener`, up to a batch; returns 0, or the errno that ended it early."""
+        """Accept what waits on `listener`, up to a batch.
+
+        Returns 0, the errno that ended it early, or -1 when there is no room; `on_room` is called when there is again.
+        """
         cdef hublet_peer peer
         cdef Connection connection
         cdef int fd, accepted = 0
-        while accepted < ACCEPT_BATCH and (not self.is_full() or self.make_room()):
+        while accepted < ACCEPT_BATCH:
+            if self.is_full():
+                if not hublet_is_pending(listener):
+                    return 0
+                if not self.make_room():
+                    self.pausing = True
+                    return -1
             fd = hublet_accept(listener, &peer)
             if fd < 0:
                 if errno == EAGAIN:
@@ -155,20 +173,14 @@ cdef class Engine(ExchangeContext):
         return 0 < self.max_connections <= self.open_connections
 
     cdef bint make_room(self) except *:
-        """Close the connection that has been idle longest; whether there was one."""
+        """Close the connection that has been idle longest, if it has been for a while; whether there is room then."""
+        cdef double now = coarse_now()
         cdef Connection idle = self.idle_queue.first()
-        while idle is not None:
+        while idle is not None and self.is_full() and now - idle.link_in.since >= EVICTION_AGE:
             unlink(&idle.link_in)
-            idle.close_if_idle()
-            if not self.is_full():
-                return True
+            idle.close_if_idle()  # one whose request has just arrived is served instead
             idle = self.idle_queue.first()
-        return False
-
-    def must_pause(self):
-        """Whether accepting must pause: the limit is reached and no connection is idle. `on_room` ends the pause."""
-        self.pausing = self.is_full() and self.idle_queue.first() is None
-        return self.pausing
+        return not self.is_full()
 
     cdef int end_pause(self) except -1:
         """There may be room again."""
