@@ -11,6 +11,7 @@ cdef class ResponseHead:
     cdef bint has_date
     cdef bint has_server
     cdef bint add_field(self, OutBuffer out, str name, str value) except *
+    cdef object name_meaning(self, str name, const char* text, Py_ssize_t size)
     cdef int declare_length(self, str value, const char* text, Py_ssize_t size) except -1
 
 

@@ -7,6 +7,7 @@ would let one response become two; no hop-by-hop fields, which belong to the ser
 
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.object cimport PyObject
 
 from .chars cimport HUBLET_DIGIT, HUBLET_TOKEN, class_span, equals_lower, hublet_chars_init, hublet_has_control
 from .out_buffer cimport OutBuffer
@@ -42,6 +43,7 @@ cdef extern from "Python.h":
     int PyUnicode_KIND(object text)
     void* PyUnicode_DATA(object text)
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    PyObject* PyDict_GetItem(dict mapping, object key)
 
 hublet_chars_init()
 
@@ -52,6 +54,19 @@ cdef tuple HOP_BY_HOP = (
 )
 # Bit n is set when one of them has n bytes: most field names need no further look.
 cdef unsigned long long HOP_BY_HOP_SIZES = sum({1 << len(name) for name in HOP_BY_HOP})
+
+
+# What a field means to the server.
+cdef object PLAIN = "plain", LENGTH = "length", DATE = "date", SERVER = "server"
+# Names as applications usually spell them, which need not be checked each time.
+cdef dict USUAL_NAMES = dict.fromkeys(
+    "Accept-Ranges Access-Control-Allow-Origin Allow Cache-Control Content-Disposition Content-Encoding Content-Language "
+    "Content-Security-Policy Content-Type Cross-Origin-Opener-Policy ETag Expires Last-Modified Link Location Pragma "
+    "Referrer-Policy Retry-After Set-Cookie Strict-Transport-Security Vary WWW-Authenticate X-Content-Type-Options "
+    "X-Frame-Options X-Request-ID".split(),
+    PLAIN,
+)
+USUAL_NAMES["Content-Length"] = LENGTH
 
 
 cdef bint is_bodiless(int status) noexcept:
@@ -140,31 +155,41 @@ cdef class ResponseHead:
         cdef Py_ssize_t name_size = PyUnicode_GET_LENGTH(name), value_size = PyUnicode_GET_LENGTH(value)
         cdef const char* name_text = <const char*>PyUnicode_DATA(name)
         cdef const char* value_text = <const char*>PyUnicode_DATA(value)
-        cdef unsigned char first
-        if PyUnicode_KIND(name) != 1 or name_size == 0 or <Py_ssize_t>class_span(name_text, name_size, HUBLET_TOKEN) != name_size:
-            raise ValueError(f"response header name {name!r}: must be a token (RFC 9110 section 5.6.2)")
+        cdef PyObject* known = PyDict_GetItem(USUAL_NAMES, name)
+        cdef object meaning = <object>known if known != NULL else self.name_meaning(name, name_text, name_size)
         if PyUnicode_KIND(value) != 1:
             raise ValueError(f"response header {name}: {value!r}: must be latin-1 text; encode other characters")
         if hublet_has_control(value_text, value_size):
-            raise ValueError(f"response header {name}: {value!r}: must not contain CR, LF, NUL or other control characters")
-        first = name_text[0] | 32
-        if first == c"c" and equals_lower(name_text, name_size, b"content-length", 14):
+            raise ValueError(
+                f"response header {name}: {value!r}: must not contain CR, LF, NUL or other control characters"
+            )
+        if meaning is LENGTH:
             self.declare_length(value, value_text, value_size)
             if is_bodiless(self.status) and self.status != 304:
                 return True  # forbidden there (RFC 9110 section 8.6), and to 205 we add our own
-        elif first == c"d" and equals_lower(name_text, name_size, b"date", 4):
+        elif meaning is DATE:
             self.has_date = True
-        elif first == c"s" and equals_lower(name_text, name_size, b"server", 6):
+        elif meaning is SERVER:
             self.has_server = True
-        elif is_hop_by_hop(name_text, name_size):
-            raise ValueError(
-                f"response header {name}: hop-by-hop fields belong to the server (PEP 3333); remove it from the application"
-            )
         out.append(name_text, name_size)
         out.append(b": ", 2)
         out.append(value_text, value_size)
         out.append(b"\r\n", 2)
         return True
+
+    cdef object name_meaning(self, str name, const char* text, Py_ssize_t size):
+        """Check a field name that is not a usual one, and tell what it means to the server."""
+        if PyUnicode_KIND(name) != 1 or size == 0 or <Py_ssize_t>class_span(text, size, HUBLET_TOKEN) != size:
+            raise ValueError(f"response header name {name!r}: must be a token (RFC 9110 section 5.6.2)")
+        if is_hop_by_hop(text, size):
+            raise ValueError(
+                f"response header {name}: hop-by-hop fields belong to the server (PEP 3333); remove it from the application"
+            )
+        if equals_lower(text, size, b"content-length", 14):
+            return LENGTH
+        if equals_lower(text, size, b"date", 4):
+            return DATE
+        return SERVER if equals_lower(text, size, b"server", 6) else PLAIN
 
     cdef int declare_length(self, str value, const char* text, Py_ssize_t size) except -1:
         cdef Py_ssize_t i
