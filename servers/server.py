@@ -17,6 +17,7 @@ from gevent import get_hub, getcurrent, spawn
 from gevent.baseserver import parse_address
 from gevent.event import Event
 
+from ..runtime import stackcache
 from ..runtime.request_greenlet import RequestGreenlet
 from .acceptor import Acceptor
 from .access_log import AccessLog
@@ -194,6 +195,8 @@ class WSGIServer:
             if not callable(self.application):
                 raise TypeError(f"the application must be callable, not {self.application!r}")
             limit = connection_limit(self.settings)
+            if self.settings.stack_cache:
+                stackcache.install(self.settings.stack_cache)
             self._engine = Engine(self.settings, self.application, self._on_error, make_record(self.log), limit)
             if log.isEnabledFor(logging.DEBUG):
                 self._engine.on_refuse = self._on_refuse
