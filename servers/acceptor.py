@@ -1,7 +1,8 @@
 """Accepts connections from one listening socket and hands them to an engine.
 
-Accepting pauses when the engine is full and none of its connections has been idle for a while, until there is room, and
-when the process or the machine has run out of descriptors: what waits stays in the kernel's backlog. Nothing here spins.
+Accepting pauses when the engine is full and none of its connections has been idle for a while, until there is room,
+and when the process or the machine has run out of descriptors: what waits stays in the kernel's backlog. Nothing here
+spins.
 """
 
 from __future__ import annotations
