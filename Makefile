@@ -53,10 +53,6 @@ $(VENV)/.built: $(BIN)/pip $(SOURCES)
 	$(BIN)/pip install --quiet --editable .
 	touch $@
 
-$(VENV)/.built-demo: $(VENV)/.built
-	$(BIN)/pip install --quiet --editable '.[demo]'
-	touch $@
-
-$(VENV)/.built-test $(VENV)/.built-bench $(VENV)/.built-lint: $(VENV)/.built-%: $(VENV)/.built
+$(VENV)/.built-demo $(VENV)/.built-test $(VENV)/.built-bench $(VENV)/.built-lint: $(VENV)/.built-%: $(VENV)/.built
 	$(BIN)/pip install --quiet --group $*
 	touch $@

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.bench import wrk
 from loadtests.bench.cases import CASES
 from loadtests.bench.cases.case import Case, Options, too_few_descriptors
 from loadtests.bench.errors import RoundFailed, UsageError
@@ -36,13 +35,10 @@ def run_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="cores are pinned and /proc is read")
 two_cores = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="server and load need a core each")
-gunicorn = pytest.mark.skipif(BY_NAME["gunicorn gevent"].version() is None, reason="gunicorn is not installed")
 
 
 @linux
 @two_cores
-@gunicorn
-@pytest.mark.skipif(not wrk.is_installed(), reason="wrk is not installed")
 def test_one_short_run_writes_a_report_with_good_figures(tmp_path: Path) -> None:
     cases = ["hello", "waiting", "idle", "download", "upload"]
     run = run_bench(
@@ -65,7 +61,6 @@ def test_one_short_run_writes_a_report_with_good_figures(tmp_path: Path) -> None
 
 @linux
 @two_cores
-@gunicorn
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_comparison_and_its_servers(number: int) -> None:
     command = [
