@@ -35,7 +35,8 @@ def test_a_list_that_changes_while_it_is_sent_is_sent_as_it_was(serve: Serving) 
 
 
 def test_pieces_are_measured_in_bytes(serve: Serving) -> None:
-    served = serve(answering(lambda: [b"a", array("I", [1, 2, 3])]))
+    pieces: list[Any] = [b"a", array("I", [1, 2, 3])]
+    served = serve(answering(lambda: pieces))
     assert served.get().status == 500
     assert "must be made of bytes" in served.log
 
