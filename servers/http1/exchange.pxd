@@ -30,7 +30,6 @@ cdef class Exchange:
     cdef int sent_error           # the status of the server's own error response, or 0
     cdef bint is_head
     cdef bint keep_alive
-    cdef bint upgrade
     cdef bint over                # the request has ended: start_response and write are refused
     cdef bint head_sent
     cdef bint sending             # a greenlet is inside a send, or one was when it failed

@@ -129,7 +129,6 @@ cdef Exchange make_exchange(ExchangeContext context, Transport transport, Head h
     exchange.minor = head.minor
     exchange.is_head = head.is_head
     exchange.keep_alive = head.keep_alive
-    exchange.upgrade = head.upgrade
     head.environ["wsgi.input"] = exchange.body
     head.environ = None
     return exchange
