@@ -1,25 +1,26 @@
 cimport cython
-from ...runtime.deadlines cimport Link
+from ...runtime.deadlines cimport DeadlineQueue
 from ...runtime.request_greenlet cimport RequestGreenlet
+from ..upgrade cimport Upgrade
 from .exchange cimport Exchange, ExchangeContext
 from .head cimport Head, HeadParser, ScanState
 from .request_body cimport RequestBody
-from .transport cimport Transport
+from ..transport cimport Transport
 
 
 @cython.final
 cdef class Engine(ExchangeContext):
-    cdef Link connections          # every open connection, linked by `link_all`
     cdef Head head                 # the head being parsed
     cdef object queue              # connections whose request waits for admission
+    cdef DeadlineQueue head_queue
+    cdef DeadlineQueue idle_queue
     cdef object record             # the access log's record, or None
+    cdef public object upgrader    # called as upgrader(environ) for an Upgrade field: an Upgrade, or None
     cdef public object on_room     # called when there may be room again, while accepting pauses for want of it
     cdef public object on_refuse   # called as on_refuse(environ, status, reason), or None
-    cdef public object on_idle     # called when the last request in flight has ended, while draining
     cdef readonly int max_connections
     cdef readonly int max_in_flight
     cdef readonly int max_queued
-    cdef readonly int open_connections
     cdef readonly int in_flight
     cdef readonly int queued       # how many are in the queue
     cdef readonly unsigned long long accepted
@@ -35,7 +36,6 @@ cdef class Engine(ExchangeContext):
     cdef bint make_room(self) except *
     cdef int end_pause(self) except -1
     cdef int finished_one(self) except -1
-    cdef int closed_one(self) except -1
 
 
 @cython.final
@@ -50,10 +50,8 @@ cdef class Connection(Transport):
     cdef Endpoint endpoint
     cdef Exchange exchange         # the one that runs or is queued
     cdef RequestBody unread        # what is being drained
-    cdef object greenlet           # runs the exchange
     cdef str remote_host
     cdef str remote_port
-    cdef Link link_all
     cdef ScanState scan
     cdef int state
     cdef bint in_head              # part of a head has arrived
@@ -63,14 +61,13 @@ cdef class Connection(Transport):
     cdef double started_at         # the same, by the wall clock
 
     cdef int open(self, Endpoint endpoint, int fd, str host, str port) except -1
-    cdef int close(self) except -1
     cdef bint is_reset(self) noexcept
-    cdef int close_if_idle(self) except -1
     cdef int fail(self, BaseException error) except -1
     cdef int read_heads(self) except -1
     cdef int serve_buffered(self) except -1
     cdef int begin(self, const char* data, size_t size, bint buffered) except -1
     cdef int admit(self, Head head) except -1
+    cdef int offer_upgrade(self, dict environ) except -1
     cdef int dispatch(self) except -1
     cdef int run_exchange(self) except -1
     cdef int end_exchange(self, Exchange exchange) except -1

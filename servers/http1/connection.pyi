@@ -4,19 +4,18 @@ from typing import Any
 from ..settings import Settings
 from .exchange import ExchangeContext
 from .head import HeadParser
-from .transport import Transport
+from ..transport import Transport
+from ..upgrade import Upgrade
 
 class Engine(ExchangeContext):
     app: Callable[..., Any]
-    draining: bool
     on_room: Callable[[], object] | None
     on_refuse: Callable[[dict[str, Any], int, str], object] | None
+    upgrader: Callable[[dict[str, Any]], Upgrade | None] | None
     cut_off: int
-    on_idle: Callable[[], object] | None
     max_connections: int
     max_in_flight: int
     max_queued: int
-    open_connections: int
     in_flight: int
     queued: int
     accepted: int
@@ -32,8 +31,6 @@ class Engine(ExchangeContext):
         max_connections: int = 0,
     ) -> None: ...
     def accept(self, endpoint: Endpoint, listener: int) -> int: ...
-    def drain(self) -> None: ...
-    def abort_all(self) -> None: ...
 
 class Endpoint:
     engine: Engine

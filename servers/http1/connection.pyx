@@ -13,23 +13,20 @@ happens at the end of the greenlet, which hands control back to the hub and neve
 """
 
 cimport cython
-from cpython.object cimport PyObject
 from libc.errno cimport ECONNABORTED, EAGAIN, EINTR, errno
 from libc.string cimport memset
 
 from collections import deque
 from time import perf_counter, time
 
-from gevent import GreenletExit
-
-from ...runtime.deadlines cimport DeadlineQueue, Link, coarse_now, detach_all, unlink
+from ...runtime.deadlines cimport DeadlineQueue, coarse_now, unlink
 from ...runtime.request_greenlet cimport RequestGreenlet, start
+from ..transport cimport GONE, WOULD_BLOCK, iovec
 from .exchange cimport make_exchange, put_simple_response
 from .head cimport SCAN_INCOMPLETE, SCAN_REJECTED, Head, HeadParser, ScanResult
-from .transport cimport GONE, WOULD_BLOCK, iovec
 
 from ...runtime import limits
-from ...runtime.errors import ClientDisconnected, RequestBodyError
+from ...runtime.errors import ClientDisconnected, RequestBodyError, RequestRejected
 from .exchange import reason_of
 
 cdef extern from *:
@@ -124,12 +121,10 @@ cdef class Engine(ExchangeContext):
     """Serves the connections of one server: its settings, its application, its counters, and admission."""
 
     def __cinit__(self, settings, *_args, **_kwargs):
-        self.connections.prev = self.connections.next = &self.connections
+        self.head_queue = DeadlineQueue(self.sweeper, settings.head_timeout)
+        self.idle_queue = DeadlineQueue(self.sweeper, settings.keepalive_timeout)
         self.head = Head.__new__(Head)
         self.queue = deque()
-
-    def __dealloc__(self):
-        detach_all(&self.connections)
 
     def __init__(self, settings, app, on_error, record=None, int max_connections=0):
         self.app = app
@@ -178,7 +173,7 @@ cdef class Engine(ExchangeContext):
         cdef Connection idle = self.idle_queue.first()
         while idle is not None and self.is_full() and now - idle.link_in.since >= EVICTION_AGE:
             unlink(&idle.link_in)
-            idle.close_if_idle()  # one whose request has just arrived is served instead
+            idle.wind_down()  # one whose request has just arrived is served instead
             idle = self.idle_queue.first()
         return not self.is_full()
 
@@ -202,7 +197,7 @@ cdef class Engine(ExchangeContext):
         return 0
 
     cdef int closed_one(self) except -1:
-        self.open_connections -= 1
+        ExchangeContext.closed_one(self)
         if self.pausing:
             self.end_pause()
         return 0
@@ -232,36 +227,6 @@ cdef class Engine(ExchangeContext):
             self.later(self.admit)
         return 0
 
-    def drain(self):
-        """On the hub: stop keeping connections alive. Idle ones are closed now, the others after their response."""
-        self.draining = True
-        for connection in self.every_connection():
-            (<Connection>connection).close_if_idle()
-
-    def abort_all(self):
-        """On the hub: kill the request greenlets, refuse what is queued, and close every connection."""
-        cdef Connection connection
-        self.stopping = True
-        for each in self.every_connection():
-            connection = <Connection>each
-            if connection.greenlet is not None:
-                connection.greenlet.throw(GreenletExit)
-            elif connection.state == QUEUED:
-                connection.refuse(503, "the server is stopping", b"Retry-After: 1\r\n")
-        for each in self.every_connection():
-            (<Connection>each).close()
-        self.sweeper.stop()
-        self.stopping = False
-
-    def every_connection(self):
-        """A list of the open connections."""
-        cdef Link* link = self.connections.next
-        found = []
-        while link != &self.connections:
-            found.append(<object>link.owner)
-            link = link.next
-        return found
-
 
 @cython.final
 cdef class Endpoint:
@@ -283,25 +248,13 @@ cdef class Connection(Transport):
 
     def __cinit__(self):
         self.state = CLOSED
-        self.link_all.prev = self.link_all.next = NULL
-        self.link_all.owner = <PyObject*>self
-
-    def __dealloc__(self):
-        unlink(&self.link_all)
 
     cdef int open(self, Endpoint endpoint, int fd, str host, str port) except -1:
-        cdef Link* ends = &endpoint.engine.connections
         self.engine = endpoint.engine
-        self.context = endpoint.engine
         self.endpoint = endpoint
-        self.fd = fd
         self.remote_host = host
         self.remote_port = port
-        self.link_all.prev = ends.prev
-        self.link_all.next = ends
-        ends.prev.next = &self.link_all
-        ends.prev = &self.link_all
-        self.engine.open_connections += 1
+        self.enter(endpoint.engine, fd)
         self.engine.accepted += 1
         self.state = READING
         self.start_reading()
@@ -309,11 +262,17 @@ cdef class Connection(Transport):
         return 0
 
     cdef int close(self) except -1:
-        if self.state != CLOSED:
-            self.state = CLOSED
-            unlink(&self.link_all)
-            self.release()
-            self.engine.closed_one()
+        self.state = CLOSED
+        return self.release()
+
+    cdef int hand_over(self, Transport successor) except -1:
+        """Another protocol takes over: for HTTP this request and this connection are finished."""
+        cdef Exchange exchange = self.exchange
+        self.state = CLOSED
+        Transport.hand_over(self, successor)
+        self.engine.finished_one()
+        if self.engine.record is not None:
+            self.record(exchange.environ, f"101 {reason_of(101)}", 0, self.started_at, 0.0, perf_counter() - self.started)
         return 0
 
     cdef bint is_reset(self) noexcept:
@@ -323,7 +282,7 @@ cdef class Connection(Transport):
             self.gone = True
         return self.gone
 
-    cdef int close_if_idle(self) except -1:
+    cdef int wind_down(self) except -1:
         """Close the connection unless a request, or part of one, is there or has just arrived."""
         if self.state == READING and self.buffered() == 0 and not self.dispatching:
             self.read_heads()
@@ -332,6 +291,11 @@ cdef class Connection(Transport):
         elif self.state == DRAINING:
             self.linger()  # there will be no next request to drain for
         return 0
+
+    cdef int abort(self) except -1:
+        if self.state == QUEUED:
+            return self.refuse(503, "the server is stopping", b"Retry-After: 1\r\n")
+        return Transport.abort(self)
 
     # Events, on the hub.
 
@@ -435,6 +399,8 @@ cdef class Connection(Transport):
         self.exchange = make_exchange(engine, self, head)  # takes the environ out of the head
         if 0 < <long long>engine.max_body < head.content_length:
             return self.refuse(413, f"the request body is larger than {engine.max_body} bytes", b"")
+        if "HTTP_UPGRADE" in environ and engine.upgrader is not None and not self.offer_upgrade(environ):
+            return 0
         if engine.must_queue():
             if engine.queued >= engine.max_queued:
                 return self.refuse(503, "the server is at its limit of requests in flight", b"Retry-After: 1\r\n")
@@ -443,6 +409,18 @@ cdef class Connection(Transport):
             engine.queued += 1
             return 0
         return self.dispatch()
+
+    cdef int offer_upgrade(self, dict environ) except -1:
+        """Let another protocol see whether the request asks for it; 0 if it does so wrongly and has been refused."""
+        cdef Upgrade upgrade
+        try:
+            upgrade = self.engine.upgrader(environ)
+        except RequestRejected as rejected:
+            return self.refuse(rejected.status, rejected.reason, rejected.fields)
+        if upgrade is not None:
+            upgrade.transport = self
+            self.exchange.upgrade = upgrade
+        return 1
 
     cdef int dispatch(self) except -1:
         """On the hub: run the exchange until it waits or ends."""
@@ -453,7 +431,7 @@ cdef class Connection(Transport):
             self.started = perf_counter()
             self.started_at = time()
         fresh.connection = self
-        self.greenlet = fresh
+        self.worker = fresh
         self.dispatching = True
         try:
             start(fresh)
@@ -475,12 +453,14 @@ cdef class Connection(Transport):
             self.end_exchange(exchange)
         except BaseException as error:
             self.fail(error)
-        self.greenlet = None
+        self.worker = None
         return 0
 
     cdef int end_exchange(self, Exchange exchange) except -1:
         """The response has been sent, as far as that was possible: decide what becomes of the connection."""
         self.exchange = None
+        if exchange.is_taken():
+            return 0
         self.engine.finished_one()
         if self.engine.record is not None:
             self.record_exchange(exchange)

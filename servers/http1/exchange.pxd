@@ -2,7 +2,9 @@ cimport cython
 from .head cimport Head
 from .request_body cimport RequestBody
 from .response_head cimport ResponseHead
-from .transport cimport IoContext, Transport, iovec
+from ...runtime.deadlines cimport DeadlineQueue
+from ..transport cimport IoContext, Transport, iovec
+from ..upgrade cimport Upgrade
 
 
 cdef class ExchangeContext(IoContext):
@@ -10,9 +12,8 @@ cdef class ExchangeContext(IoContext):
     cdef object on_error          # called as on_error(environ, exception, note)
     cdef bytes server_line        # "Server: ...\r\n", or empty
     cdef bint timed               # exchanges note the time of their first byte
-    cdef readonly bint draining            # every response announces the end of its connection
-    cdef bint stopping            # what still runs is being killed
-    cdef readonly int cut_off     # how many requests were
+    cdef DeadlineQueue body_queue
+    cdef readonly int cut_off     # how many requests were killed while the server stopped
     cdef unsigned long long max_body
 
 
@@ -22,6 +23,7 @@ cdef class Exchange:
     cdef Transport transport
     cdef readonly dict environ
     cdef RequestBody body
+    cdef Upgrade upgrade          # what may take over the connection, or None
     cdef ResponseHead head        # None until start_response was called
     cdef long long total          # the body's whole size where it is known before it is sent, or -1
     cdef unsigned long long sent  # body bytes sent
@@ -41,6 +43,7 @@ cdef class Exchange:
 
     cdef int run(self) except -1
     cdef int answer(self) except -1
+    cdef bint is_taken(self) noexcept
     cdef int close_result(self, object close) except -1
     cdef int send_result(self, object result) except -1
     cdef int send_list(self, object pieces) except -1

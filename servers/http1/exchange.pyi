@@ -2,7 +2,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..settings import Settings
-from .transport import IoContext
+from ..transport import IoContext
 
 class FileWrapper:
     filelike: Any

@@ -20,11 +20,12 @@ from time import perf_counter
 
 from gevent import GreenletExit, get_hub
 
+from ..out_buffer cimport OutBuffer
+from ..upgrade cimport TAKEN
 from .head cimport Head
-from .out_buffer cimport OutBuffer
 from .request_body cimport make_body
 from .response_head cimport append_date, append_number, is_bodiless, make_response_head
-from .transport cimport MSG_MORE, IoContext, Transport, iovec
+from ..transport cimport MSG_MORE, IoContext, Transport, iovec
 
 from ...runtime import limits
 from ...runtime.errors import ClientDisconnected, RequestBodyError
@@ -114,6 +115,9 @@ cdef bytes as_bytes(object piece):
 cdef class ExchangeContext(IoContext):
     """What the exchanges of one server share."""
 
+    def __cinit__(self, settings, *_args, **_kwargs):
+        self.body_queue = DeadlineQueue(self.sweeper, settings.body_timeout)
+
 
 cdef Exchange make_exchange(ExchangeContext context, Transport transport, Head head):
     """The exchange for a request whose head has been parsed."""
@@ -122,7 +126,7 @@ cdef Exchange make_exchange(ExchangeContext context, Transport transport, Head h
     exchange.transport = transport
     exchange.environ = head.environ
     exchange.body = make_body(
-        transport, head.content_length, head.chunked, head.expect_continue and head.content_length != 0,
+        transport, context.body_queue, head.content_length, head.chunked, head.expect_continue and head.content_length != 0,
         context.max_body,
     )
     exchange.total = -1
@@ -143,18 +147,28 @@ cdef class Exchange:
         """Call the application and send its response. What goes wrong is dealt with here; nothing is raised."""
         try:
             self.answer()
+            if self.is_taken():
+                self.upgrade.finished(None)
         except BaseException as error:
             self.fail(error)
         finally:
             self.over = True
             self.body.detach()
+            if self.upgrade is not None:
+                self.upgrade.decline()
         return 0
+
+    cdef bint is_taken(self) noexcept:
+        """Whether another protocol has taken the connection over: nothing more is sent here."""
+        return self.upgrade is not None and self.upgrade.state == TAKEN
 
     cdef int answer(self) except -1:
         # A bound method made by hand: looking it up on the instance costs several times as much.
         cdef object result = self.context.app(self.environ, PyMethod_New(START_RESPONSE, self))
         if type(result) is list or type(result) is tuple:
-            return self.send_list(result)  # these have no close()
+            return 0 if self.is_taken() else self.send_list(result)  # these have no close()
+        if result is None and self.is_taken():
+            return 0
         try:
             self.send_result(result)
         finally:
@@ -177,6 +191,8 @@ cdef class Exchange:
         """PEP 3333, "The start_response() Callable"."""
         if self.over or self.context is None:
             raise RuntimeError("start_response was called after the request had ended")
+        if self.is_taken():
+            return self.write
         if exc_info is not None:
             try:
                 if self.head_sent:
@@ -255,6 +271,8 @@ cdef class Exchange:
     cdef int send_body(self, object data) except -1:
         """Send one piece of the body as it is, with the head before the first."""
         cdef size_t size
+        if self.is_taken():
+            return 0
         data = as_bytes(data)
         size = PyBytes_GET_SIZE(data)
         if size == 0:
@@ -276,6 +294,8 @@ cdef class Exchange:
     cdef int send_end(self) except -1:
         """The application has nothing more to send: finish the response, and see whether it kept its promise."""
         cdef long long promised
+        if self.is_taken():
+            return 0
         if self.head is None:
             raise RuntimeError("the application returned without calling start_response")
         if not self.head_sent:
@@ -376,6 +396,8 @@ cdef class Exchange:
             out.append(b"Connection: keep-alive\r\n", 24)
         out.append(b"\r\n", 2)
         self.head_sent = True
+        if self.upgrade is not None:
+            self.upgrade.decline()
         self.body.continue_due = False  # an interim response cannot follow the final one
         if self.context.timed:
             self.first_byte = perf_counter()
@@ -413,6 +435,9 @@ cdef class Exchange:
         """Answer for an exception that came out of the application or of sending its response."""
         if self.context.stopping and isinstance(error, GreenletExit):
             self.context.cut_off += 1
+        if self.is_taken():
+            return self.upgrade.finished(error)
+        if self.context.stopping and isinstance(error, GreenletExit):
             self.close = self.cut_short = True
             return 0 if self.head_sent else self.send_error(503, "the server is stopping")
         if isinstance(error, ClientDisconnected):

@@ -1,11 +1,13 @@
 cimport cython
 from .chunked cimport ChunkedDecoder
-from .transport cimport Transport
+from ...runtime.deadlines cimport DeadlineQueue
+from ..transport cimport Transport
 
 
 @cython.final
 cdef class RequestBody:
     cdef Transport transport
+    cdef DeadlineQueue patience      # of each wait for more
     cdef ChunkedDecoder decoder      # None when the length is known
     cdef long long remaining         # bytes of a body of known length not yet received
     cdef unsigned long long received # payload of a chunked body
@@ -34,4 +36,6 @@ cdef class RequestBody:
     cdef Transport require_open(self)
 
 
-cdef RequestBody make_body(Transport transport, long long content_length, bint chunked, bint expect, long long limit)
+cdef RequestBody make_body(
+    Transport transport, DeadlineQueue patience, long long content_length, bint chunked, bint expect, long long limit
+)

@@ -10,7 +10,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.string cimport memchr
 
 from .chunked cimport ChunkedDecoder
-from .transport cimport GONE, WOULD_BLOCK, Transport
+from ..transport cimport GONE, WOULD_BLOCK, Transport
 
 from ...runtime import limits
 from ...runtime.errors import ClientDisconnected, RequestBodyError
@@ -24,10 +24,16 @@ cdef size_t MAX_DRAIN = limits.MAX_DRAIN
 cdef const char* CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-cdef RequestBody make_body(Transport transport, long long content_length, bint chunked, bint expect, long long limit):
-    """The body of a request: `content_length` bytes (-1: none), or `chunked`; at most `limit` bytes unless it is 0."""
+cdef RequestBody make_body(
+    Transport transport, DeadlineQueue patience, long long content_length, bint chunked, bint expect, long long limit
+):
+    """The body of a request: `content_length` bytes (-1: none), or `chunked`; at most `limit` bytes unless it is 0.
+
+    `patience` bounds each wait for more of it.
+    """
     cdef RequestBody body = RequestBody.__new__(RequestBody)
     body.transport = transport
+    body.patience = patience
     body.limit = limit
     body.continue_due = expect and transport.buffered() == 0  # one that has begun to send does not wait
     if chunked:
@@ -133,10 +139,8 @@ cdef class RequestBody:
             if self.continue_due:
                 self.continue_due = False
                 transport.send(CONTINUE, 25)
-            try:
-                transport.wait_readable()
-            except RequestBodyError as error:
-                self.fail(error)
+            if not transport.wait_readable(self.patience):
+                self.fail(RequestBodyError(408, f"no byte of the request body within {self.patience.timeout:g} s"))
             self.require_open()
 
     cdef Py_ssize_t fill(self, char* into, size_t room) except -1:

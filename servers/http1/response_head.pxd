@@ -1,5 +1,5 @@
 cimport cython
-from .out_buffer cimport OutBuffer
+from ..out_buffer cimport OutBuffer
 
 
 @cython.final

@@ -10,7 +10,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
 
 from .chars cimport HUBLET_DIGIT, HUBLET_TOKEN, class_span, equals_lower, hublet_chars_init, hublet_has_control
-from .out_buffer cimport OutBuffer
+from ..out_buffer cimport OutBuffer
 
 cdef extern from *:
     """

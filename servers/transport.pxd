@@ -1,5 +1,5 @@
-from ...runtime.deadlines cimport DeadlineQueue, Sweeper, Timed
-from ...runtime.request_greenlet cimport greenlet
+from ..runtime.deadlines cimport DeadlineQueue, Link, Sweeper, Timed
+from ..runtime.request_greenlet cimport greenlet
 from .out_buffer cimport OutBuffer
 
 cdef extern from *:
@@ -24,6 +24,10 @@ cdef extern from "<sys/uio.h>":
         size_t iov_len
 
 cdef enum:
+    READ = 1   # gevent's event masks
+    WRITE = 2
+
+cdef enum:
     WOULD_BLOCK = -1
     GONE = -2
 
@@ -34,19 +38,24 @@ cdef class IoContext:
     cdef char* scratch
     cdef OutBuffer out
     cdef Sweeper sweeper
-    cdef DeadlineQueue head_queue
-    cdef DeadlineQueue body_queue
     cdef DeadlineQueue write_queue
-    cdef DeadlineQueue idle_queue
     cdef DeadlineQueue linger_queue
+    cdef Link transports   # every open one, linked by `link_all`
+    cdef readonly int open_connections
+    cdef public object on_idle             # called, while draining, when something has ended, or None
+    cdef readonly bint draining            # no connection is kept for another request
+    cdef bint stopping                     # what still runs is being killed
     cdef list deferred     # what `later` was given, while it waits for its turn
     cdef object check_watcher
     cdef object idle_watcher
     cdef int later(self, object callback) except -1
+    cdef int closed_one(self) except -1
 
 
 cdef class Transport(Timed):
     cdef IoContext context
+    cdef Link link_all
+    cdef greenlet worker   # the application runs in it for this connection, or None
     cdef int fd
     cdef bint reading      # the read watcher is started
     cdef bint gone         # the peer is unreachable: nothing more can be sent or received
@@ -65,6 +74,11 @@ cdef class Transport(Timed):
     cdef list dismissed    # greenlets to be woken because their request is over
     cdef size_t moved      # body bytes moved since this connection last waited
 
+    cdef int enter(self, IoContext context, int fd) except -1
+    cdef int hand_over(self, Transport successor) except -1
+    cdef int wind_down(self) except -1
+    cdef int abort(self) except -1
+    cdef int close(self) except -1
     cdef Py_ssize_t receive(self, char* into, size_t size) noexcept
     cdef Py_ssize_t transmit(self, iovec* pieces, int count, int flags) noexcept
     cdef size_t buffered(self) noexcept
@@ -73,13 +87,16 @@ cdef class Transport(Timed):
     cdef void use(self, size_t size) noexcept
     cdef int start_reading(self) except -1
     cdef int stop_reading(self) except -1
-    cdef int wait_readable(self) except -1
+    cdef bint wait_readable(self, DeadlineQueue queue) except -1
     cdef int wait_writable(self) except -1
     cdef int send(self, const char* data, size_t size) except -1
     cdef int send_pieces(self, iovec* pieces, int count, size_t volatile_pieces, int flags) except -1
     cdef int send_file(self, int source, long long offset, long long count, long long* sent) except -1
     cdef int yield_if_due(self) except -1
+    cdef void note_unsent(self) noexcept
+    cdef bint has_progressed(self) noexcept
     cdef int wake_late(self, DeadlineQueue queue) except -1
     cdef int dismiss(self) except -1
     cdef int forget_dismissed(self, greenlet waiting) except -1
+    cdef int leave(self) except -1
     cdef int release(self) except -1

@@ -4,14 +4,18 @@ Hub callbacks never wait: they call `receive` and `transmit`, which return WOULD
 methods that wait (`wait_readable`, `send*`): these leave the greenlet's name here, switch to the hub and are woken by the
 watcher's callback, by a deadline, or by an exception that somebody throws into the greenlet.
 
-There is no output buffer: a response that does not fit the kernel's makes its greenlet wait. The input buffer holds what
+There is no output buffer here: what does not fit the kernel's makes its greenlet wait. The input buffer holds what
 was received beyond what has been used, so it is empty on an idle connection and then takes no memory.
+
+A protocol is a subclass. Another one may take the connection over in the middle (an HTTP upgrade): `hand_over` moves the
+descriptor, the unused input and the place among the server's connections to the successor.
 
 The context's scratch buffers are shared by all connections of a server. Their content is valid until the next switch,
 so nothing that might run Python code (and with it a switch) may come between filling and using one.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.object cimport PyObject
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memmove, memset
@@ -19,15 +23,15 @@ from libc.string cimport memcpy, memmove, memset
 import os
 from functools import partial
 
-from gevent import get_hub
+from gevent import GreenletExit, get_hub
 from gevent.hub import Waiter
 
-from ...runtime.deadlines cimport DeadlineQueue, Sweeper, unlink
-from ...runtime.request_greenlet cimport current, greenlet, resume
+from ..runtime.deadlines cimport DeadlineQueue, Link, Sweeper, Timed, detach_all, unlink
+from ..runtime.request_greenlet cimport current, greenlet, resume
 from .out_buffer cimport OutBuffer
 
-from ...runtime import limits
-from ...runtime.errors import ClientDisconnected, RequestBodyError
+from ..runtime import limits
+from ..runtime.errors import ClientDisconnected
 
 cdef extern from *:
     """
@@ -60,19 +64,16 @@ cdef extern from "<sys/socket.h>":
 cdef extern from "<unistd.h>":
     int c_close "close"(int fd) noexcept
 
-cdef enum:
-    READ = 1   # gevent's event masks
-    WRITE = 2
-
 cdef size_t RECV_SIZE = limits.RECV_SIZE
 cdef size_t FAIRNESS_BYTES = limits.FAIRNESS_BYTES
 cdef long long SENDFILE_SIZE = limits.SENDFILE_SIZE
 
 
 cdef class IoContext:
-    """What the connections of one server share: the hub, the scratch buffers, and a deadline queue for each phase."""
+    """What the connections of one server share: the hub, the scratch buffers, deadlines, and the list of them all."""
 
     def __cinit__(self, settings, *_args, **_kwargs):
+        self.transports.prev = self.transports.next = &self.transports
         self.hub = get_hub()
         self.loop = self.hub.loop
         self.scratch = <char*>malloc(RECV_SIZE)
@@ -80,14 +81,42 @@ cdef class IoContext:
             raise MemoryError()
         self.out = OutBuffer()
         self.sweeper = Sweeper(self.loop)
-        self.head_queue = DeadlineQueue(self.sweeper, settings.head_timeout)
-        self.body_queue = DeadlineQueue(self.sweeper, settings.body_timeout)
         self.write_queue = DeadlineQueue(self.sweeper, settings.write_timeout)
-        self.idle_queue = DeadlineQueue(self.sweeper, settings.keepalive_timeout)
         self.linger_queue = DeadlineQueue(self.sweeper, limits.LINGER_TIMEOUT)
 
     def __dealloc__(self):
+        detach_all(&self.transports)
         free(self.scratch)
+
+    def open_transports(self):
+        """A list of the open connections."""
+        cdef Link* link = self.transports.next
+        found = []
+        while link != &self.transports:
+            found.append(<object>link.owner)
+            link = link.next
+        return found
+
+    def drain(self):
+        """On the hub: stop keeping connections alive. Idle ones are closed now, the others when they have finished."""
+        self.draining = True
+        for each in self.open_transports():
+            (<Transport>each).wind_down()
+
+    def abort_all(self):
+        """On the hub: kill what still runs, and close every connection."""
+        self.stopping = True
+        for each in self.open_transports():
+            (<Transport>each).abort()
+        for each in self.open_transports():
+            (<Transport>each).close()
+        self.sweeper.stop()
+        self.stopping = False
+
+    cdef int closed_one(self) except -1:
+        """A connection has been closed."""
+        self.open_connections -= 1
+        return 0
 
     cdef int later(self, object callback) except -1:
         """Call `callback()` on the hub when the loop has looked for events again.
@@ -127,11 +156,58 @@ cdef class Transport(Timed):
 
     def __cinit__(self):
         self.fd = -1
+        self.link_all.prev = self.link_all.next = NULL
+        self.link_all.owner = <PyObject*>self
 
     def __dealloc__(self):
+        unlink(&self.link_all)
         free(self.buffer)
         if self.fd >= 0:
             c_close(self.fd)
+
+    cdef int enter(self, IoContext context, int fd) except -1:
+        """Own the descriptor of a new connection."""
+        cdef Link* ends = &context.transports
+        self.context = context
+        self.fd = fd
+        self.link_all.prev = ends.prev
+        self.link_all.next = ends
+        ends.prev.next = &self.link_all
+        ends.prev = &self.link_all
+        context.open_connections += 1
+        return 0
+
+    cdef int hand_over(self, Transport successor) except -1:
+        """Let `successor`, which is new, have the connection: it has not been closed, and this object is done with."""
+        cdef int fd = self.fd
+        successor.worker, self.worker = self.worker, None
+        successor.buffer = self.buffer
+        successor.buffer_start = self.buffer_start
+        successor.buffer_end = self.buffer_end
+        successor.buffer_capacity = self.buffer_capacity
+        successor.gone = self.gone
+        self.buffer = NULL
+        self.buffer_start = self.buffer_end = self.buffer_capacity = 0
+        self.leave()
+        self.fd = -1
+        self.context.open_connections -= 1
+        return successor.enter(self.context, fd)
+
+    # What subclasses do when the server stops, on the hub.
+
+    cdef int wind_down(self) except -1:
+        """Close the connection if it is idle; otherwise it ends when it has finished."""
+        return 0
+
+    cdef int abort(self) except -1:
+        """Kill what the application runs for this connection; `close` follows."""
+        if self.worker is not None:
+            self.worker.throw(GreenletExit)
+        return 0
+
+    cdef int close(self) except -1:
+        """Close the connection now, if it is open."""
+        return self.release()
 
     # From the hub or a greenlet, never waiting.
 
@@ -252,14 +328,14 @@ cdef class Transport(Timed):
 
     # From a greenlet, waiting.
 
-    cdef int wait_readable(self) except -1:
-        """Wait until there is something to receive; RequestBodyError(408) when that takes too long."""
+    cdef bint wait_readable(self, DeadlineQueue queue) except -1:
+        """Wait until there is something to receive; False when that takes longer than `queue` allows."""
         cdef greenlet waiting = current()
         self.late_in = False
         self.moved = 0
         self.reader = waiting
         self.start_reading()
-        self.context.body_queue.add(&self.link_in)
+        queue.add(&self.link_in)
         try:
             self.context.hub.switch()
         finally:
@@ -267,9 +343,7 @@ cdef class Transport(Timed):
                 self.reader = None
                 unlink(&self.link_in)
             self.forget_dismissed(waiting)
-        if self.late_in:
-            raise RequestBodyError(408, f"no byte of the request body within {self.context.body_queue.timeout:g} s")
-        return 0
+        return not self.late_in
 
     cdef int wait_writable(self) except -1:
         """Wait until the kernel takes more; ClientDisconnected when the peer takes nothing for too long."""
@@ -278,7 +352,7 @@ cdef class Transport(Timed):
             self.write_watcher = self.context.loop.io(self.fd, WRITE)
         self.late_out = False
         self.moved = 0
-        self.unsent = hublet_unsent(self.fd)
+        self.note_unsent()
         self.writer = waiting
         self.write_watcher.start(self.on_writable)
         self.context.write_queue.add(&self.link_out)
@@ -375,18 +449,27 @@ cdef class Transport(Timed):
             waiter.get()
         return 0
 
+    cdef void note_unsent(self) noexcept:
+        """A wait for room begins."""
+        self.unsent = hublet_unsent(self.fd)
+
+    cdef bint has_progressed(self) noexcept:
+        """Whether the peer has taken bytes since the wait for room began, or since this was last asked.
+
+        The kernel reports room only when much of its buffer is free: a slow peer may have taken bytes all the same.
+        """
+        cdef int before = self.unsent
+        self.note_unsent()
+        return self.unsent < before
+
     cdef int wake_late(self, DeadlineQueue queue) except -1:
         """Wake the greenlet whose wait in `queue` took too long; 0 if that is not so after all."""
         cdef greenlet waiting
-        cdef int unsent
-        if queue is self.context.body_queue:
+        if queue is not self.context.write_queue:
             self.late_in = True
             waiting, self.reader = self.reader, None
         else:
-            # The kernel reports room only when much of its buffer is free: a slow peer may have taken bytes all the same.
-            unsent = hublet_unsent(self.fd)
-            if unsent < self.unsent:
-                self.unsent = unsent
+            if self.has_progressed():
                 queue.add(&self.link_out)
                 return 0
             self.late_out = True
@@ -420,6 +503,15 @@ cdef class Transport(Timed):
         """Close the descriptor and let go of everything that held this object; nothing happens the second time."""
         if self.fd < 0:
             return 0
+        self.leave()
+        self.use(self.buffered())
+        c_close(self.fd)
+        self.fd = -1
+        return self.context.closed_one()
+
+    cdef int leave(self) except -1:
+        """Let go of everything but the descriptor."""
+        unlink(&self.link_all)
         self.dismiss()
         unlink(&self.link_in)
         unlink(&self.link_out)
@@ -430,7 +522,4 @@ cdef class Transport(Timed):
                 watcher.close()
         self.reading = False
         self.read_watcher = self.write_watcher = None
-        self.use(self.buffered())
-        c_close(self.fd)
-        self.fd = -1
         return 0

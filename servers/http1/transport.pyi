@@ -1,9 +1,0 @@
-from ...runtime.deadlines import Timed
-from ..settings import Settings
-
-class IoContext:
-    def __init__(self, settings: Settings) -> None: ...
-
-class Transport(Timed):
-    def on_readable(self) -> None: ...
-    def on_writable(self) -> None: ...

@@ -1,0 +1,3 @@
+from ..runtime.deadlines import Timed
+
+class Upgrade(Timed): ...
