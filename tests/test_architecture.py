@@ -19,7 +19,15 @@ ALLOWED = {
     "entry": {"entry", "servers", "patches", "runtime"},
 }
 # Parsers, codecs and writers: bytes in, values out.
-PURE = ["servers.http1.head", "servers.http1.chunked", "servers.http1.response_head", "servers.out_buffer"]
+PURE = [
+    "servers.http1.head",
+    "servers.http1.chunked",
+    "servers.http1.response_head",
+    "servers.out_buffer",
+    "servers.websocket.frames",
+    "servers.websocket.masking",
+    "servers.websocket.utf8",
+]
 IMPURE = {"socket", "_socket", "select", "selectors", "ssl", "os", "io", "time", "datetime", "threading", "asyncio"}
 IMPURE_C = {"posix", "<sys/socket.h>", "<unistd.h>", "<sys/uio.h>"}
 
