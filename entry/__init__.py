@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     )
     from .servers.server import WSGIServer
     from .servers.settings import Settings
+    from .servers.websocket.applications import websockets
+    from .servers.websocket.broadcast import broadcast
     from .serving import serve
 
 __all__ = [
@@ -34,7 +36,9 @@ __all__ = [
     "SettingsError",
     "WSGIServer",
     "__version__",
+    "broadcast",
     "serve",
+    "websockets",
 ]
 
 HOMES = {
@@ -46,7 +50,9 @@ HOMES = {
     "Settings": ".servers.settings",
     "SettingsError": ".runtime.errors",
     "WSGIServer": ".servers.server",
+    "broadcast": ".servers.websocket.broadcast",
     "serve": ".serving",
+    "websockets": ".servers.websocket.applications",
 }
 
 

@@ -68,3 +68,21 @@ STACK_CACHE: Final = 1024
 # Log lines waiting for a slow disk, in bytes; beyond it lines are dropped and counted.
 LOG_PENDING: Final = 8 * MIB
 LOG_FLUSH_INTERVAL: Final = 0.1
+
+# WebSockets.
+WEBSOCKET_MAX_MESSAGE: Final = 1 * MIB
+# What waits for a slow peer, per connection, before `send` waits and a broadcast passes the connection over.
+WEBSOCKET_BUFFER: Final = 256 * KIB
+# Messages, and their bytes, that are held ready for an application that is busy; the rest stays in the kernel.
+WEBSOCKET_INBOX: Final = 32
+WEBSOCKET_INBOX_BYTES: Final = 64 * KIB
+# Proxies close connections on which nothing has happened for a minute.
+WEBSOCKET_PING_INTERVAL: Final = 20.0
+WEBSOCKET_PONG_TIMEOUT: Final = 20.0
+WEBSOCKET_CLOSE_TIMEOUT: Final = 5.0
+# An application that holds its WebSocket without using it, say to be broadcast to, is connected after this time.
+WEBSOCKET_ACCEPT_DELAY: Final = 1.0
+# What a message counts at least towards FAIRNESS_BYTES: sending a short one costs as much as copying this.
+MESSAGE_COST: Final = 1 * KIB
+# Shorter messages are not worth compressing: they would hardly become smaller.
+DEFLATE_FROM: Final = 128

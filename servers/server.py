@@ -16,7 +16,9 @@ from typing import Any
 from gevent import get_hub, getcurrent, spawn
 from gevent.baseserver import parse_address
 from gevent.event import Event
+from geventwebsocket.handler import WebSocketHandler
 
+from ..patches.gevent_websocket import CALLBACK_STYLE
 from ..runtime import stackcache
 from ..runtime.request_greenlet import RequestGreenlet
 from .acceptor import Acceptor
@@ -26,10 +28,15 @@ from .http1.connection import Endpoint, Engine
 from .http1.exchange import FileWrapper
 from .pywsgi_arguments import bound_socket, connection_limit, make_record, make_stream, spawn_limit
 from .settings import Settings
+from .websocket.clients import Clients
+from .websocket.session import WebSocketContext
+from .websocket.upgrader import Upgrader
 
 SERVER_SOFTWARE = "hublet"
 LOGGER = "hublet.server"
 FORMATTER = RecordFormatter()
+# What may be named as a handler class, since it asks for what is always there.
+HANDLER_CLASSES = (WebSocketHandler,)
 # A server that can hold fewer connections than this says so.
 FEW_CONNECTIONS = 256
 
@@ -43,6 +50,7 @@ class Statistics:
     connections: int
     in_flight: int
     queued: int
+    websockets: int
     accepted: int
     requests: int
     rejected: int
@@ -75,15 +83,16 @@ class WSGIServer:
         spawn: Any = "default",
         log: Any = "default",
         error_log: Any = "default",
-        handler_class: None = None,
+        handler_class: type | None = None,
         environ: dict[str, Any] | None = None,
         *,
         settings: Settings | None = None,
         **ssl_args: Any,
     ) -> None:
-        if handler_class is not None:
+        if not (handler_class is None or issubclass(handler_class, HANDLER_CLASSES)):
             raise TypeError(
-                "handler_class has no meaning here: hublet has no handler objects; wrap the application instead"
+                "handler_class has no meaning here: hublet has no handler objects; wrap the application instead "
+                "(gevent-websocket's WebSocketHandler is accepted: WebSockets are always served)"
             )
         if ssl_args:
             raise TypeError(f"unknown arguments: {', '.join(ssl_args)} (TLS ends at a proxy in front of hublet)")
@@ -91,6 +100,7 @@ class WSGIServer:
         bound = spawn_limit(spawn)
         self.settings = settings if bound is None else dataclasses.replace(settings, max_in_flight=bound)
         self._engine: Engine | None = None
+        self._websockets: WebSocketContext | None = None
         self._retired = False  # the engine belongs to a life that has ended
         self._idle = Event()
         if application is not None:  # a subclass may have it as a method
@@ -104,6 +114,7 @@ class WSGIServer:
         self._endpoints: list[Endpoint] = []
         self._stop_event = Event()
         self._stop_event.set()
+        self._listens = listener != []
         if isinstance(listener, list) or hasattr(listener, "getsockname"):
             self._adopt(listener if isinstance(listener, list) else [listener])
         else:
@@ -153,17 +164,23 @@ class WSGIServer:
         """Return the present counters; all zero before `start`."""
         engine = self._engine
         if engine is None:
-            return Statistics(0, 0, 0, 0, 0, 0, 0, 0)
+            return Statistics(0, 0, 0, 0, 0, 0, 0, 0, 0)
         return Statistics(
             connections=engine.open_connections,
             in_flight=engine.in_flight,
             queued=engine.queued,
+            websockets=0 if self._websockets is None else self._websockets.open_sessions,
             accepted=engine.accepted,
             requests=engine.requests,
             rejected=engine.rejected,
             timed_out=engine.timed_out,
             dropped_fields=sum(endpoint.parser.dropped_fields for endpoint in self._endpoints),
         )
+
+    @property
+    def clients(self) -> Clients:
+        """The open WebSockets by the address of their peers, as gevent-websocket's server has them."""
+        return Clients(self._websockets)
 
     # Life.
 
@@ -172,7 +189,7 @@ class WSGIServer:
 
         Raises OSError when the address cannot be had.
         """
-        if not self._sockets:
+        if not self._sockets and self._listens:
             self._adopt([bound_socket(self.family, self.address)])
 
     def start(self) -> None:
@@ -198,6 +215,9 @@ class WSGIServer:
             if self.settings.stack_cache:
                 stackcache.install(self.settings.stack_cache)
             self._engine = Engine(self.settings, self.application, self._on_error, make_record(self.log), limit)
+            self._websockets = WebSocketContext(self._engine, self.settings, self._on_error, self)
+            self._engine.upgrader = Upgrader(self._websockets, self.settings, self._on_error)
+            CALLBACK_STYLE.apply()
             if log.isEnabledFor(logging.DEBUG):
                 self._engine.on_refuse = self._on_refuse
             if 0 < limit < FEW_CONNECTIONS and not self.settings.max_connections:
@@ -213,6 +233,21 @@ class WSGIServer:
             if engine.max_connections:
                 engine.on_room = self._resume_accepting
         self._resume_accepting()
+
+    def serve_connection(self, socket: Socket, address: Any = None) -> None:
+        """Serve a connection that was accepted elsewhere. Returns at once; requests are served while the hub runs.
+
+        The server takes a duplicate of the descriptor: the caller may close its own. `address` is that of the peer. A
+        server that has no other connections needs no listener: `WSGIServer([], app)`. Raises RuntimeError unless the
+        server has been started.
+        """
+        if self._engine is None or not self.started:
+            raise RuntimeError("the server has not been started")
+        endpoint = Endpoint(self._engine, self._base_environ(socket), self.settings)
+        own = socket.dup()
+        own.setblocking(False)
+        host, port = address[:2] if isinstance(address, tuple) else ("", "")
+        self._engine.adopt(endpoint, own.detach(), host, str(port))
 
     def stop_accepting(self) -> None:
         """Leave new connections in the kernel's backlog; those that are open go on."""
@@ -251,16 +286,16 @@ class WSGIServer:
         `stop_timeout`. Called by a request's own greenlet it returns at once too, and goes on in the background.
         """
         self.close()
-        engine = self._engine
-        if engine is None:
+        engine, websockets = self._engine, self._websockets
+        if engine is None or websockets is None:
             return
         self._retired = True
         if timeout is None and self.settings.max_in_flight:
             timeout = self.stop_timeout
         if isinstance(getcurrent(), RequestGreenlet):
-            spawn(self._drain, engine, timeout)
+            spawn(self._drain, engine, websockets, timeout)
         else:
-            self._drain(engine, timeout)
+            self._drain(engine, websockets, timeout)
 
     def __enter__(self) -> WSGIServer:
         return self
@@ -278,14 +313,16 @@ class WSGIServer:
                 # Accepted sockets inherit this; responses go out whole, so waiting to fill a segment only delays them.
                 each.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         self._sockets = list(sockets)
-        self.family = sockets[0].family
-        self.address = sockets[0].getsockname()
+        if sockets:
+            self.family = sockets[0].family
+            self.address = sockets[0].getsockname()
 
-    def _drain(self, engine: Engine, timeout: float | None) -> None:
+    def _drain(self, engine: Engine, websockets: WebSocketContext, timeout: float | None) -> None:
         run_on_hub(engine.drain)
         if timeout is not None:
-            self._wait_until_idle(engine, timeout)
+            self._wait_until_idle(engine, websockets, timeout)
             run_on_hub(engine.abort_all)
+            run_on_hub(websockets.abort_orphans)
             if engine.cut_off:
                 self._report(f"stopped after {timeout:g} s with {engine.cut_off} requests unfinished")
 
@@ -293,12 +330,15 @@ class WSGIServer:
         for acceptor in self._acceptors:
             acceptor.start()
 
-    def _wait_until_idle(self, engine: Engine, timeout: float) -> None:
-        if engine.in_flight + engine.queued == 0:
+    def _wait_until_idle(self, engine: Engine, websockets: WebSocketContext, timeout: float) -> None:
+        def is_idle() -> bool:
+            return engine.in_flight + engine.queued + websockets.open_sessions == 0
+
+        if is_idle():
             return
         if engine.on_idle is None:
             idle = self._idle = Event()
-            engine.on_idle = lambda: engine.in_flight + engine.queued == 0 and idle.set()
+            engine.on_idle = lambda: is_idle() and idle.set()
         self._idle.wait(timeout)
 
     def _base_environ(self, listener: Socket) -> dict[str, Any]:

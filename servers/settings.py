@@ -14,8 +14,10 @@ from ..runtime import limits
 from ..runtime.errors import SettingsError
 
 AccessLogFormat = Literal["off", "combined", "json"]
+Compression = Literal["off", "message", "connection"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 ACCESS_LOG_FORMATS: Final = get_args(AccessLogFormat)
+COMPRESSIONS: Final = get_args(Compression)
 LOG_LEVELS: Final = get_args(LogLevel)
 
 
@@ -112,6 +114,56 @@ class Settings:
         least=0,
     )
 
+    websocket_origins: tuple[str, ...] = setting(
+        (),
+        "websocket",
+        "origin whose pages may connect, besides those of the same host: https://example.com, https://*.example.com, "
+        "null or *; may be repeated",
+    )
+    websocket_subprotocols: tuple[str, ...] = setting(
+        (), "websocket", "subprotocol that the application speaks, the preferred one first; may be repeated"
+    )
+    websocket_max_message: int = setting(
+        limits.WEBSOCKET_MAX_MESSAGE,
+        "websocket",
+        "largest message; a larger one closes the connection with 1009; 0: no limit",
+        unit="bytes",
+        least=0,
+    )
+    websocket_buffer: int = setting(
+        limits.WEBSOCKET_BUFFER,
+        "websocket",
+        "what waits for a slow peer before send waits too, and before broadcasts pass it over",
+        unit="bytes",
+        least=1,
+    )
+    websocket_compression: Compression = setting(
+        "message",
+        "websocket",
+        "off; message: each message on its own; connection: messages refer to earlier ones, for up to 300 KiB of "
+        "memory a connection",
+    )
+    websocket_ping_interval: float = setting(
+        limits.WEBSOCKET_PING_INTERVAL, "websocket", "time between pings", unit="seconds", least=0.01
+    )
+    websocket_pong_timeout: float = setting(
+        limits.WEBSOCKET_PONG_TIMEOUT,
+        "websocket",
+        "longest time until the answer to a ping; then the connection is closed with 1011",
+        unit="seconds",
+        least=0.01,
+    )
+    websocket_close_timeout: float = setting(
+        limits.WEBSOCKET_CLOSE_TIMEOUT,
+        "websocket",
+        "longest time that the peer gets to answer a close frame",
+        unit="seconds",
+        least=0.01,
+    )
+    websocket_hide_upgrade: bool = setting(
+        False, "websocket", "leave HTTP_UPGRADE out of the environ, for Flask-Sockets on Werkzeug 1 and later"
+    )
+
     access_log: AccessLogFormat = setting("off", "logging", "one line for each request: off, combined or json")
     access_log_file: str = setting("-", "logging", "where the access log goes; -: standard output")
     log_level: LogLevel = setting("info", "logging", "least severity that the error log shows, on standard error")
@@ -140,6 +192,10 @@ class Settings:
             raise SettingsError("bind", self.bind, "needs at least one address, such as 127.0.0.1:8000")
         if any(ord(char) < 0x20 or ord(char) > 0x7E for char in self.server_header):
             raise SettingsError("server_header", self.server_header, "must be printable ASCII")
-        for name, accepted in (("access_log", ACCESS_LOG_FORMATS), ("log_level", LOG_LEVELS)):
+        for name, accepted in (
+            ("access_log", ACCESS_LOG_FORMATS),
+            ("log_level", LOG_LEVELS),
+            ("websocket_compression", COMPRESSIONS),
+        ):
             if getattr(self, name) not in accepted:
                 raise SettingsError(name, getattr(self, name), f"must be one of {', '.join(accepted)}")

@@ -143,7 +143,6 @@ cdef class Engine(ExchangeContext):
         Returns 0, the errno that ended it early, or -1 when there is no room; `on_room` is called when there is again.
         """
         cdef hublet_peer peer
-        cdef Connection connection
         cdef int fd, accepted = 0
         while accepted < ACCEPT_BATCH:
             if self.is_full():
@@ -160,9 +159,13 @@ cdef class Engine(ExchangeContext):
                     continue
                 return errno
             accepted += 1
-            connection = Connection.__new__(Connection)
-            connection.open(endpoint, fd, peer.host.decode("ascii"), peer.port.decode("ascii"))
+            self.adopt(endpoint, fd, peer.host.decode("ascii"), peer.port.decode("ascii"))
         return 0
+
+    def adopt(self, Endpoint endpoint, int fd, str host, str port):
+        """Serve a connection that somebody else has accepted, whose non-blocking descriptor becomes ours."""
+        cdef Connection connection = Connection.__new__(Connection)
+        connection.open(endpoint, fd, host, port)
 
     cdef bint is_full(self) noexcept:
         return 0 < self.max_connections <= self.open_connections

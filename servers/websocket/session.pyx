@@ -1,0 +1,695 @@
+"""A WebSocket connection after its handshake: frames between the socket and the application (RFC 6455).
+
+Hub callbacks read, answer control frames and put complete messages into the inbox. The application takes them from
+there in one of two styles. A greenlet that blocks in `receive` is resumed by the callback that brings a message. In
+callback style no greenlet is held: one is started when there are messages, calls `on_message` for each and ends.
+
+    OPEN      messages go both ways
+    CLOSING   our close frame has been queued; what arrives is dropped until the peer's close frame comes
+    ENDING    both close frames are there, or the peer broke the protocol: flush, end the stream, wait for the peer's end
+    CLOSED    the descriptor is gone
+
+Nothing grows with what a peer sends or does not take. A full inbox stops the reading, so the peer is slowed down. Frames
+that the kernel does not take go to the backlog, which a write watcher empties; beyond its limit senders wait and
+broadcasts pass the connection over. A frame is put whole into the kernel or the backlog, never by a greenlet that waits in
+the middle of it, so frames of any number of senders do not mix.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+
+from collections import deque
+
+import gevent
+from gevent import GreenletExit
+from geventwebsocket.exceptions import WebSocketError
+from geventwebsocket.websocket import MSG_ALREADY_CLOSED, MSG_SOCKET_DEAD
+
+from ...runtime.deadlines cimport DeadlineQueue, unlink
+from ...runtime.request_greenlet cimport RequestGreenlet, current, greenlet, resume, start
+from ..out_buffer cimport OutBuffer
+from ..transport cimport WOULD_BLOCK, WRITE, IoContext, iovec
+from .frames cimport (
+    CLOSE, FAILED, FIN, MAX_HEADER, MESSAGE, NEED_MORE, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG, OP_TEXT, PING, RSV1,
+    Event, MessageReader, is_utf8, put_frame_header,
+)
+
+from ...runtime import limits
+from .frames import encode_close
+
+cdef extern from *:
+    """
+    #include <sys/socket.h>
+    static void hublet_end_stream(int fd) { shutdown(fd, SHUT_WR); }
+    """
+    void hublet_end_stream(int fd) noexcept
+
+cdef extern from "Python.h":
+    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
+
+cdef size_t RECV_SIZE = limits.RECV_SIZE
+cdef size_t FAIRNESS_BYTES = limits.FAIRNESS_BYTES
+cdef size_t JOIN_SIZE = limits.JOIN_SIZE
+cdef size_t MESSAGE_COST = limits.MESSAGE_COST
+cdef Py_ssize_t INBOX = limits.WEBSOCKET_INBOX
+cdef size_t INBOX_BYTES = limits.WEBSOCKET_INBOX_BYTES
+cdef Py_ssize_t DEFLATE_FROM = limits.DEFLATE_FROM
+
+cdef enum:
+    FLUSH_PIECES = 64       # of the backlog, for one `sendmsg`
+    # RFC 6455 section 7.4.1 and the IANA registry of close codes.
+    NORMAL_CLOSURE = 1000
+    GOING_AWAY = 1001
+    NO_STATUS = 1005        # never sent: the close frame had no code
+    ABNORMAL_CLOSURE = 1006 # never sent: there was no close frame
+    INTERNAL_ERROR = 1011
+
+
+@cython.final
+cdef class WebSocketContext:
+    """What the WebSocket connections of one server share."""
+
+    def __init__(self, IoContext io not None, settings, on_error, server):
+        self.io = io
+        self.on_error = on_error
+        self.server = server
+        self.ping_queue = DeadlineQueue(io.sweeper, settings.websocket_ping_interval)
+        self.pong_queue = DeadlineQueue(io.sweeper, settings.websocket_pong_timeout)
+        self.close_queue = DeadlineQueue(io.sweeper, settings.websocket_close_timeout)
+        self.accept_queue = DeadlineQueue(io.sweeper, limits.WEBSOCKET_ACCEPT_DELAY)
+        self.max_message = settings.websocket_max_message
+        self.compression = settings.websocket_compression
+        self.buffer_limit = settings.websocket_buffer
+        self.subprotocols = settings.websocket_subprotocols
+        self.server_line = f"Server: {settings.server_header}\r\n".encode() if settings.server_header else b""
+        self.orphans = set()
+
+    cdef int ended(self) except -1:
+        """A connection is closed, and the application has finished with it."""
+        self.open_sessions -= 1
+        if self.io.on_idle is not None:
+            self.io.loop.run_callback(self.io.on_idle)
+        return 0
+
+    def abort_orphans(self):
+        """On the hub: kill what the application still runs for connections that are closed."""
+        for each in list(self.orphans):
+            (<Session>each).abort()
+
+    def open_websockets(self):
+        """A list of the applications' WebSocket objects whose connections are open."""
+        return [
+            (<Session>each).websocket
+            for each in self.io.open_transports()
+            if isinstance(each, Session) and (<Session>each).state == OPEN and (<Session>each).websocket is not None
+        ]
+
+
+@cython.final
+cdef class Session(Transport):
+    """One WebSocket connection. Its `def` methods are for the application's object and the loop."""
+
+    def __init__(self, WebSocketContext websockets not None, websocket, inflater, deflater):
+        self.websockets = websockets
+        self.websocket = websocket
+        self.deflater = deflater
+        self.frames = MessageReader(websockets.max_message, inflater)
+        self.state = OPEN
+        self.close_reason = ""
+
+    cdef int open(self, bytes head) except -1:
+        """Complete the handshake and begin. The connection has been handed over."""
+        cdef iovec piece
+        piece.iov_base = PyBytes_AS_STRING(head)
+        piece.iov_len = PyBytes_GET_SIZE(head)
+        self.websockets.open_sessions += 1
+        self.websockets.accepted += 1
+        self.put(&piece, 1)
+        if self.state == OPEN:
+            self.websockets.ping_queue.add(&self.link_in)
+            self.resume_input()
+        return 0
+
+    # Events, on the hub.
+
+    def on_readable(self):
+        try:
+            self.pump()
+        except BaseException as error:
+            self.crash(error)
+
+    def on_writable(self):
+        try:
+            self.flush()
+        except BaseException as error:
+            self.crash(error)
+
+    def read_on(self):
+        """Go on with what was left in the buffer, in a turn of its own."""
+        self.resuming = False
+        try:
+            if self.buffered() and self.state != CLOSED and not self.paused:
+                self.digest(self.buffer + self.buffer_start, self.buffered(), True)
+            self.settle()
+        except BaseException as error:
+            self.crash(error)
+
+    cdef int expired(self, DeadlineQueue queue) except -1:
+        if queue is self.websockets.ping_queue:
+            self.heard = False
+            self.pinged = True
+            self.websockets.pong_queue.add(&self.link_in)
+            self.put_control(OP_PING, b"")
+        elif queue is self.websockets.pong_queue:
+            if self.heard or self.paused:  # its answer may be behind what has not been read yet
+                self.heard = False
+                queue.add(&self.link_in)
+            else:
+                self.fail_with(INTERNAL_ERROR, f"no answer to a ping within {queue.timeout:g} s")
+                self.settle()
+        elif queue is self.context.write_queue:
+            if self.has_progressed():
+                queue.add(&self.link_out)
+            else:
+                self.lost()
+        else:  # the peer's close frame or its end has not come
+            self.lost()
+        return 0
+
+    cdef int crash(self, BaseException error) except -1:
+        """A failure of ours or the machine's: it costs this connection only."""
+        self.context.hub.handle_error(self, type(error), error, error.__traceback__)
+        return self.lost()
+
+    cdef int wind_down(self) except -1:
+        self.begin_close(GOING_AWAY, "the server is stopping")
+        return 0
+
+    cdef int close(self) except -1:
+        return self.lost()
+
+    # Input, on the hub.
+
+    cdef int pump(self) except -1:
+        """Receive once, and deal with the frames that are then complete."""
+        cdef char* scratch = self.context.scratch
+        cdef Py_ssize_t got = self.receive(scratch, RECV_SIZE)
+        if got <= 0:
+            return 0 if got == WOULD_BLOCK else self.lost()
+        self.heard = True
+        if self.state == ENDING:
+            return 0
+        if self.buffered():
+            self.keep(scratch, got)
+            return 0
+        self.digest(scratch, got, False)
+        return self.settle_now()
+
+    cdef int digest(self, const char* data, size_t size, bint buffered) except -1:
+        """Take frames from `data`, which is the buffer or the scratch buffer, as long as the inbox has room."""
+        cdef size_t used
+        cdef Event event
+        while size:
+            event = self.frames.read(data, size, &used)
+            data += used
+            size -= used
+            if buffered:
+                self.use(used)
+            if event == NEED_MORE:
+                break
+            if event == MESSAGE:
+                if self.state == OPEN:
+                    self.collect(self.frames.take_message())
+                    if self.paused:
+                        break
+            elif event == PING:
+                if self.state == OPEN:
+                    self.put_control(OP_PONG, self.frames.payload)
+            elif event == CLOSE:
+                return self.peer_closed()
+            elif event == FAILED:
+                return self.fail_with(self.frames.close_code, self.frames.reason)
+            elif self.pinged:
+                self.pinged = False
+                if self.state == OPEN:
+                    self.websockets.ping_queue.add(&self.link_in)
+        if size and not buffered:
+            self.keep(data, size)
+        return 0
+
+    cdef int collect(self, object message) except -1:
+        if self.inbox is None:
+            self.inbox = [message]
+        else:
+            self.inbox.append(message)
+        self.inbox_bytes += len(message)
+        if len(self.inbox) >= INBOX or self.inbox_bytes >= INBOX_BYTES:
+            self.paused = True
+            self.stop_reading()
+        return 0
+
+    cdef object take_message(self):
+        """The first message of the inbox. When that is the last one, reading goes on."""
+        cdef object message
+        if len(self.inbox) > 1:
+            return self.inbox.pop(0)
+        message = self.inbox[0]
+        self.inbox = None
+        self.inbox_bytes = 0
+        if self.paused or self.buffered():
+            self.paused = False
+            self.resume_input()
+        return message
+
+    cdef int resume_input(self) except -1:
+        """Read: first what is buffered, in the loop's next turn, so that others have theirs."""
+        if self.buffered() and not self.resuming:
+            self.resuming = True
+            self.context.later(self.read_on)
+        return self.start_reading()
+
+    # What the application waits for.
+
+    cdef object next_message(self, object timeout):
+        """The next message; None once when the connection is closed. Raises WebSocketError after that, or TimeoutError."""
+        if self.inbox is not None:
+            return self.take_message()
+        if self.protocol is not None:
+            raise RuntimeError("the messages of this WebSocket go to on_message")
+        if self.state == OPEN:
+            if self.reader is not None:
+                raise RuntimeError("another greenlet is already receiving from this WebSocket")
+            if timeout is None:
+                self.wait_for_message()
+            else:
+                with gevent.Timeout(timeout, TimeoutError(f"no message within {timeout:g} s")):
+                    self.wait_for_message()
+            if self.inbox is not None:
+                return self.take_message()
+        if self.told:
+            raise WebSocketError(MSG_ALREADY_CLOSED)
+        self.told = True
+        return None
+
+    cdef int wait_for_message(self) except -1:
+        cdef greenlet waiting = current()
+        self.moved = 0
+        while self.inbox is None and self.state == OPEN:
+            self.reader = waiting
+            try:
+                self.context.hub.switch()
+            finally:
+                if self.reader is waiting:  # woken by an exception
+                    self.reader = None
+                self.forget_dismissed(waiting)
+        return 0
+
+    cdef bint is_settled(self) noexcept:
+        """Whether the application knows everything there is to know: it has no message to take and no end to hear of."""
+        return self.inbox is None and self.state == OPEN
+
+    cdef int settle_later(self) except -1:
+        """From a greenlet: have the hub tell the application's waiting greenlets, or its callbacks, what has changed."""
+        if not self.settling:
+            self.settling = True
+            self.context.loop.run_callback(self.settle)
+        return 0
+
+    def settle(self):
+        """On the hub: let those go on who wait for what is there now."""
+        self.settling = False
+        while self.state != OPEN and self.senders:
+            resume(self.senders.pop(0))
+        self.settle_now()
+
+    cdef int settle_now(self) except -1:
+        cdef greenlet waiting = self.reader
+        if self.is_settled():
+            return 0
+        if waiting is not None:
+            self.reader = None
+            resume(waiting)
+        elif self.protocol is not None and self.worker is None:
+            self.call_back()
+        return 0
+
+    # Callback style.
+
+    def serve_callbacks(self, protocol):
+        """From the application's greenlet: have `on_message` and `on_close` of `protocol` called from now on."""
+        if self.protocol is not None:
+            raise RuntimeError("the messages of this WebSocket go to callbacks already")
+        self.protocol = protocol
+
+    cdef int call_back(self) except -1:
+        """On the hub: run the callbacks for what has arrived, in a greenlet that ends when that is done."""
+        cdef CallbackGreenlet fresh = CallbackGreenlet.__new__(CallbackGreenlet)
+        fresh.session = self
+        self.worker = fresh
+        start(fresh)
+        return 0
+
+    cdef int run_callbacks(self) except -1:
+        """In the callbacks' greenlet. Raises nothing."""
+        try:
+            while self.inbox is not None:
+                self.protocol.on_message(self.take_message())
+        except BaseException as error:
+            self.inbox = None
+            self.told = True
+            self.application_failed(error)
+        if self.state != OPEN:
+            self.run_close_callbacks()
+        self.worker = None
+        return 0
+
+    def run_close_callbacks(self):
+        """Tell the application that its connection is closed: as in gevent-websocket, by a None, and by `on_close`."""
+        protocol, self.protocol = self.protocol, None
+        try:
+            if not self.told:
+                self.told = True
+                protocol.on_message(None)
+        except BaseException:
+            pass  # most have never heard of that None: they take it for a message, or try to send it back
+        try:
+            protocol.on_close()
+        except BaseException as error:
+            self.report(error)
+        self.application_done()
+
+    # Output, from a greenlet.
+
+    cdef int send_message(self, object message, object binary) except -1:
+        """Send one message: text if it is a str, or as `binary` says. Waits while too much waits for the peer already."""
+        cdef const char* data
+        cdef Py_ssize_t size
+        cdef bint text = isinstance(message, str) if binary is None else not binary
+        cdef int first_byte = FIN | (OP_TEXT if text else OP_BINARY)
+        cdef bytes packed
+        if isinstance(message, str):
+            data = PyUnicode_AsUTF8AndSize(message, &size)
+        else:
+            packed = message if type(message) is bytes else bytes(memoryview(message))
+            message = packed  # which keeps the data alive
+            data = PyBytes_AS_STRING(packed)
+            size = PyBytes_GET_SIZE(packed)
+            if text and not is_utf8(data, size):
+                raise ValueError("a text message must be UTF-8")
+        if self.backlog_bytes > self.websockets.buffer_limit:
+            self.wait_for_room()
+        elif self.moved >= FAIRNESS_BYTES and current() is not self.context.hub:
+            self.yield_if_due()
+        if self.state != OPEN:
+            raise WebSocketError(MSG_SOCKET_DEAD)
+        self.moved += size + MESSAGE_COST
+        if self.deflater is not None and size >= DEFLATE_FROM:
+            packed = self.deflater.compress(data[:size])
+            self.put_frame(first_byte | RSV1, PyBytes_AS_STRING(packed), PyBytes_GET_SIZE(packed))
+        else:
+            self.put_frame(first_byte, data, size)
+        if self.state == CLOSED:
+            raise WebSocketError(MSG_SOCKET_DEAD)
+        return 0
+
+    cdef int wait_for_room(self) except -1:
+        cdef greenlet waiting = current()
+        self.moved = 0
+        while self.backlog_bytes > self.websockets.buffer_limit and self.state == OPEN:
+            if self.senders is None:
+                self.senders = []
+            self.senders.append(waiting)
+            try:
+                self.context.hub.switch()
+            finally:
+                if self.senders is not None and waiting in self.senders:  # woken by an exception
+                    self.senders.remove(waiting)
+        return 0
+
+    cdef int put_frame(self, int first_byte, const char* data, size_t size) except -1:
+        """Send a frame, or queue it. It does not wait."""
+        cdef OutBuffer out = self.context.out
+        cdef iovec pieces[2]
+        cdef char header[MAX_HEADER]
+        cdef size_t header_size = put_frame_header(header, first_byte, size)
+        if size <= JOIN_SIZE:
+            out.size = 0
+            out.append(header, header_size)
+            out.append(data, size)
+            pieces[0].iov_base = out.data
+            pieces[0].iov_len = out.size
+            return self.put(pieces, 1)
+        pieces[0].iov_base = header
+        pieces[0].iov_len = header_size
+        pieces[1].iov_base = <void*>data
+        pieces[1].iov_len = size
+        return self.put(pieces, 2)
+
+    cdef int put_control(self, int opcode, bytes payload) except -1:
+        """Send a control frame, or queue it. Of pongs only the latest is queued (RFC 6455 section 5.5.3)."""
+        if opcode == OP_PONG and self.backlog is not None:
+            self.pong = payload
+            return 0
+        return self.put_frame(FIN | opcode, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
+
+    cdef int put(self, iovec* pieces, int count) except -1:
+        """Send what the kernel takes of `pieces`, and put the rest into the backlog."""
+        cdef Py_ssize_t sent = 0
+        cdef int index
+        if self.backlog is None:
+            sent = self.transmit(pieces, count, 0)
+            if sent < 0:
+                if sent != WOULD_BLOCK:
+                    return self.lost()
+                sent = 0
+        for index in range(count):
+            if <size_t>sent >= pieces[index].iov_len:
+                sent -= pieces[index].iov_len
+                continue
+            self.queue_bytes(
+                PyBytes_FromStringAndSize(<char*>pieces[index].iov_base + sent, pieces[index].iov_len - sent)
+            )
+            sent = 0
+        return 0
+
+    cdef bint put_shared(self, bytes frame) except *:
+        """Send a frame that goes to many; False when too much waits for this peer already."""
+        cdef Py_ssize_t sent = 0, size = PyBytes_GET_SIZE(frame)
+        cdef iovec piece
+        if self.backlog is None:
+            piece.iov_base = PyBytes_AS_STRING(frame)
+            piece.iov_len = size
+            sent = self.transmit(&piece, 1, 0)
+            if sent == size:
+                return True
+            if sent < 0:
+                if sent != WOULD_BLOCK:
+                    self.lost()
+                    return False
+                sent = 0
+        elif self.backlog_bytes + size > self.websockets.buffer_limit:
+            return False
+        self.queue_bytes(frame)
+        self.backlog_start += sent
+        self.backlog_bytes -= sent
+        return True
+
+    cdef int queue_bytes(self, bytes data) except -1:
+        """Put `data` behind the backlog."""
+        if self.backlog is None:
+            self.backlog = deque()
+            if self.write_watcher is None:
+                self.write_watcher = self.context.loop.io(self.fd, WRITE)
+            self.write_watcher.start(self.on_writable)
+            self.note_unsent()
+            self.context.write_queue.add(&self.link_out)
+        self.backlog.append(data)
+        self.backlog_bytes += PyBytes_GET_SIZE(data)
+        return 0
+
+    cdef int flush(self) except -1:
+        """On the hub: send what the kernel takes of the backlog, and let senders go on when half of it is free."""
+        cdef iovec pieces[FLUSH_PIECES]
+        cdef Py_ssize_t sent
+        cdef int count = 0
+        cdef bytes data
+        cdef greenlet waiting
+        for data in self.backlog:
+            pieces[count].iov_base = PyBytes_AS_STRING(data)
+            pieces[count].iov_len = PyBytes_GET_SIZE(data)
+            if count == 0:
+                pieces[0].iov_base = <char*>pieces[0].iov_base + self.backlog_start
+                pieces[0].iov_len -= self.backlog_start
+            count += 1
+            if count == FLUSH_PIECES:
+                break
+        sent = self.transmit(pieces, count, 0)
+        if sent < 0:
+            return 0 if sent == WOULD_BLOCK else self.lost()
+        self.backlog_bytes -= sent
+        self.backlog_start += sent
+        while self.backlog and self.backlog_start >= <size_t>PyBytes_GET_SIZE(self.backlog[0]):
+            self.backlog_start -= PyBytes_GET_SIZE(self.backlog.popleft())
+        if self.backlog:
+            self.note_unsent()
+            self.context.write_queue.add(&self.link_out)
+        else:
+            self.backlog = None
+            self.write_watcher.stop()
+            unlink(&self.link_out)
+            self.finish_sending()
+        while self.senders and self.backlog_bytes <= self.websockets.buffer_limit // 2:
+            resume(self.senders.pop(0))
+        return 0
+
+    cdef int finish_sending(self) except -1:
+        """The backlog is empty."""
+        cdef bytes pong = self.pong
+        if pong is not None:
+            self.pong = None
+            if self.state == OPEN:
+                self.put_control(OP_PONG, pong)
+        if self.state == ENDING and self.backlog is None:
+            hublet_end_stream(self.fd)
+        return 0
+
+    # The end.
+
+    cdef int begin_close(self, int code, str reason) except -1:
+        """Send a close frame; the rest happens on the hub. Nothing happens unless the connection is open."""
+        if self.state != OPEN:
+            return 0
+        payload = encode_close(code, reason)
+        self.state = CLOSING
+        self.close_code = code
+        self.close_reason = reason
+        self.websockets.close_queue.add(&self.link_in)
+        self.put_control(OP_CLOSE, payload)
+        self.inbox = None
+        self.inbox_bytes = 0
+        self.paused = False
+        if self.state != CLOSED:
+            self.resume_input()
+        return self.settle_later()
+
+    cdef int peer_closed(self) except -1:
+        """On the hub: the peer's close frame has arrived (RFC 6455 section 5.5.1)."""
+        cdef bint answer = self.state == OPEN
+        self.state = ENDING
+        self.close_code = self.frames.close_code
+        self.close_reason = self.frames.reason
+        if answer:
+            self.put_control(OP_CLOSE, encode_close(self.close_code, ""))
+        return self.end()
+
+    cdef int fail_with(self, int code, str reason) except -1:
+        """On the hub: the connection cannot go on, and the peer is told why (RFC 6455 section 7.1.7)."""
+        cdef bint answer = self.state == OPEN
+        self.state = ENDING
+        self.close_code = code
+        self.close_reason = reason
+        if answer:
+            self.put_control(OP_CLOSE, encode_close(code, reason))
+        return self.end()
+
+    cdef int end(self) except -1:
+        """On the hub: end our stream after what is queued, and wait a little for the peer's end."""
+        if self.state == CLOSED:
+            return 0
+        self.use(self.buffered())
+        self.paused = False
+        self.start_reading()
+        self.context.linger_queue.add(&self.link_in)
+        if self.backlog is None:
+            hublet_end_stream(self.fd)
+        return 0
+
+    cdef int lost(self) except -1:
+        """Close the descriptor: the peer is gone, or the connection has come to its regular end."""
+        if self.state == CLOSED:
+            return 0
+        if self.state != ENDING:
+            self.close_code = ABNORMAL_CLOSURE
+            self.close_reason = ""
+        self.state = CLOSED
+        self.backlog = None
+        self.backlog_bytes = 0
+        self.pong = None
+        self.release()
+        self.websockets.open_sessions -= 1
+        if self.finished:
+            self.websockets.ended()
+        else:
+            self.websockets.orphans.add(self)  # those that the list of open connections does not know any more
+        return self.settle_later()
+
+    cdef int application_failed(self, BaseException error) except -1:
+        """In the application's greenlet: it has raised `error`."""
+        if isinstance(error, GreenletExit):
+            return self.begin_close(GOING_AWAY, "")
+        if self.state == OPEN or not isinstance(error, (OSError, StopIteration)):
+            self.report(error)  # otherwise it is how it found out that the peer is gone
+        return self.begin_close(INTERNAL_ERROR, "")
+
+    cdef int request_finished(self, BaseException error) except -1:
+        """In the request's greenlet: the application has returned, or raised `error`. Callbacks begin after that."""
+        self.worker = None
+        if error is not None:
+            self.protocol = None
+            self.application_failed(error)
+        elif self.protocol is not None:
+            return self.settle_later()
+        else:
+            self.begin_close(NORMAL_CLOSURE, "")
+        return self.application_done()
+
+    cdef int application_done(self) except -1:
+        """Nobody is left who wants to hear of this connection."""
+        self.finished = True
+        self.websocket.forget()
+        self.websocket = None
+        if self.state == CLOSED:
+            self.websockets.orphans.discard(self)
+            self.websockets.ended()
+        return 0
+
+    def report(self, BaseException error):
+        """Have the error log told of an error of the application."""
+        try:
+            self.websockets.on_error(self.websocket.environ, error, "the WebSocket application failed")
+        except BaseException as second:
+            self.context.hub.handle_error(self, type(second), second, second.__traceback__)
+
+    # What the application's object calls.
+
+    def ping(self, bytes payload not None):
+        """Send a ping."""
+        if self.state != OPEN:
+            raise WebSocketError(MSG_ALREADY_CLOSED)
+        self.put_control(OP_PING, payload)
+
+    def start_close(self, int code, str reason):
+        """Begin the closing handshake for the application, which needs not be told of it again."""
+        if self.state == OPEN:
+            self.told = self.reader is None
+            self.begin_close(code, reason)
+
+    @property
+    def server(self):
+        """The server that the connection belongs to."""
+        return self.websockets.server
+
+    @property
+    def is_closed(self):
+        """Whether no more messages can be sent."""
+        return self.state != OPEN
+
+
+@cython.final
+cdef class CallbackGreenlet(RequestGreenlet):
+    """The greenlet in which callbacks of one connection run."""
+
+    cdef int serve(self) except -1:
+        cdef Session session = self.session
+        self.session = None
+        return 0 if session is None else session.run_callbacks()
