@@ -40,11 +40,16 @@ class ListenError(HubletError, OSError):
 
 
 class RequestRejected(HubletError):
-    """A request head breaks a rule of HTTP/1.1 or a limit. `status` is the answer's code, `reason` the rule."""
+    """A request head breaks a rule of HTTP/1.1, of the WebSocket handshake, or a limit.
 
-    def __init__(self, status: int, reason: str) -> None:
+    `status` is the answer's code, `reason` the rule; `fields` are header lines that the answer needs beyond the usual
+    ones, each ending in CRLF.
+    """
+
+    def __init__(self, status: int, reason: str, fields: bytes = b"") -> None:
         self.status = status
         self.reason = reason
+        self.fields = fields
         super().__init__(f"{status}: {reason}")
 
 
