@@ -40,9 +40,10 @@ class ListenError(HubletError, OSError):
 
 
 class RequestRejected(HubletError):
-    """A request head breaks a rule of HTTP/1.1 or a limit.
+    """A request head breaks a rule of HTTP/1.1, of the WebSocket handshake, or a limit.
 
-    `status` is the answer's code, `reason` the rule, `fields` more field lines for the answer, each with its CRLF.
+    `status` is the answer's code, `reason` the rule; `fields` are header lines that the answer needs beyond the usual
+    ones, each ending in CRLF.
     """
 
     def __init__(self, status: int, reason: str, fields: bytes = b"") -> None:

@@ -29,6 +29,10 @@ MAX_TRAILER_SIZE: Final = 8 * KIB
 # connection is cheaper than the transfer.
 MAX_DRAIN: Final = 64 * KIB
 
+# WebSocket messages. A compressor may end its stream within a message (RFC 7692 section 7.2.3.5), which takes a new
+# decompressor each time; nobody needs it more than once a fragment, and two bytes are enough to ask for it.
+MAX_FINAL_BLOCKS: Final = 1024
+
 # Waits.
 HEAD_TIMEOUT: Final = 10.0
 BODY_TIMEOUT: Final = 30.0
