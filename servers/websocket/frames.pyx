@@ -60,8 +60,8 @@ cdef class MessageReader:
 
     A message over `max_message` bytes (0: no limit) fails the connection; of a compressed one both sizes count.
     `inflater`, if permessage-deflate was agreed upon, has two methods: `inflate(data, room)` for a piece of a message
-    and `finish(room)` for its end. Both return at most `room` + 1 bytes, of which the last says that there are too many,
-    and raise ValueError for broken data.
+    and `finish(room)` for its end. Both return at most `room` + 1 bytes, where the one more says that there are too
+    many, and raise ValueError for broken data.
     """
 
     def __init__(self, size_t max_message, inflater=None, bint from_client=True):
@@ -125,7 +125,7 @@ cdef class MessageReader:
     # Headers.
 
     cdef size_t take_header(self, const char* data, size_t size) except? 0:
-        """Take a header, or a part of it that is kept; returns the bytes used. Afterwards `in_frame` if it is complete."""
+        """Take a header, or a part of it that is kept; returns the bytes used. `in_frame` says whether it is complete."""
         cdef size_t held = self.head_size
         cdef size_t part = min(size, MAX_MASKED - held)
         cdef size_t header
