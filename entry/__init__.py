@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .runtime.errors import (
         ApplicationLoadError,
         ClientDisconnected,
+        HandshakeRefused,
         HubletError,
         ListenError,
         RequestBodyError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ApplicationLoadError",
     "ClientDisconnected",
+    "HandshakeRefused",
     "HubletError",
     "ListenError",
     "RequestBodyError",
@@ -44,6 +46,7 @@ __all__ = [
 HOMES = {
     "ApplicationLoadError": ".runtime.errors",
     "ClientDisconnected": ".runtime.errors",
+    "HandshakeRefused": ".runtime.errors",
     "HubletError": ".runtime.errors",
     "ListenError": ".runtime.errors",
     "RequestBodyError": ".runtime.errors",

@@ -25,6 +25,7 @@ import greenlet
 from gevent.event import Event
 
 from .loader import load_application
+from .patches.gevent_websocket import SERVERS
 from .patches.stdlib import is_standard_library_patched
 from .runtime.errors import SettingsError
 from .runtime.linewriter import LineWriter
@@ -108,6 +109,7 @@ def run(
         for warning in warnings:
             log.warning("%s", warning)
         raise_descriptor_limit()
+        SERVERS.apply()  # before the application imports what this replaces
         listeners = open_listeners(settings.bind, settings.backlog, inherited)
         for listener in listeners.values():
             stack.callback(listener.close)

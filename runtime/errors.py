@@ -67,3 +67,17 @@ class RequestBodyError(HubletError, OSError):
 
 class ClientDisconnected(HubletError, ConnectionError):
     """The peer is gone, or has not taken a byte of the response within the write timeout."""
+
+
+class HandshakeRefused(HubletError):
+    """A WebSocket handshake was answered with something else than 101 (Switching Protocols).
+
+    `status` is the response's code (0 if there was no response), `headers` its fields by lower-case name, `body` its body.
+    """
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        text = body.decode("utf-8", "replace").strip() or "the connection ended"
+        super().__init__(f"the WebSocket handshake was answered with {status}: {text[:200]}")

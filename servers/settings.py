@@ -12,9 +12,10 @@ from typing import Any, Final, Literal, get_args
 
 from ..runtime import limits
 from ..runtime.errors import SettingsError
+from .websocket.deflate import Compression
+from .websocket.handshake import check_origin_pattern, check_protocol
 
 AccessLogFormat = Literal["off", "combined", "json"]
-Compression = Literal["off", "message", "connection"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 ACCESS_LOG_FORMATS: Final = get_args(AccessLogFormat)
 COMPRESSIONS: Final = get_args(Compression)
@@ -192,6 +193,15 @@ class Settings:
             raise SettingsError("bind", self.bind, "needs at least one address, such as 127.0.0.1:8000")
         if any(ord(char) < 0x20 or ord(char) > 0x7E for char in self.server_header):
             raise SettingsError("server_header", self.server_header, "must be printable ASCII")
+        for name, check in (
+            ("websocket_origins", check_origin_pattern),
+            ("websocket_subprotocols", check_protocol),
+        ):
+            for each in getattr(self, name):
+                try:
+                    check(each)
+                except ValueError as error:
+                    raise SettingsError(name, each, str(error)) from None
         for name, accepted in (
             ("access_log", ACCESS_LOG_FORMATS),
             ("log_level", LOG_LEVELS),

@@ -273,11 +273,11 @@ class Deflater:
     Messages must be sent in the order of the calls, and every one of them, or `forget` be called.
     """
 
-    __slots__ = ("_context", "_keep_context", "_window_bits")
+    __slots__ = ("_context", "_keep_context", "window_bits")
 
     def __init__(self, agreement: Agreement) -> None:
         self._keep_context = agreement.server_context
-        self._window_bits = agreement.server_window_bits
+        self.window_bits = agreement.server_window_bits
         self._context: Compressor | None = None
 
     def compress(self, data: bytes) -> bytes:
@@ -285,11 +285,11 @@ class Deflater:
         if not data:
             return EMPTY_MESSAGE
         if not self._keep_context:
-            return compress_alone(data, self._window_bits)
+            return compress_alone(data, self.window_bits)
         # The connection has no compressor while it is at work: one that fails half-way has seen what the peer has not.
         context, self._context = self._context, None
         if context is None:
-            bits = min(self._window_bits, CONTEXT_WINDOW_BITS)
+            bits = min(self.window_bits, CONTEXT_WINDOW_BITS)
             context = zlib.compressobj(LEVEL, zlib.DEFLATED, -bits, CONTEXT_MEMORY_LEVEL)
         payload = cut(context.compress(data) + context.flush(zlib.Z_SYNC_FLUSH))
         self._context = context

@@ -139,6 +139,12 @@ def parse_protocols(field: str | None) -> tuple[str, ...]:
     return protocols
 
 
+def check_protocol(name: str) -> None:
+    """Raise ValueError for a subprotocol that no client can offer."""
+    if IS_TOKEN.fullmatch(name) is None:
+        raise ValueError("must be a token, such as chat.v1 (RFC 6455 section 4.1)")
+
+
 def parse_extensions(field: str | None) -> list[ExtensionOffer]:
     """Read the extensions that are offered, in the client's order of preference. Raises RequestRejected."""
     offers: list[ExtensionOffer] = []
