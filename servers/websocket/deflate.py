@@ -305,7 +305,7 @@ class Deflater:
         self._context = None
 
 
-# Compressors at rest, by window bits. With a new one for each message, 1 KiB takes 26 to 50 µs instead of 8: it allocates
+# Compressors at rest, by window bits. With a new one for each message, 1 KiB takes 26 to 50 µs instead of 8: that takes
 # 192 KiB, which malloc, unless its heap happens to have the room, gets from the kernel and gives back each time. A
 # compressor is taken out while it is used, so that no other thread can get hold of it, and put back only after a flush
 # that clears what it has seen.
