@@ -50,7 +50,7 @@ cdef class Opening(Upgrade):
         environ["wsgi.websocket"] = self.websocket
         environ["wsgi.websocket_version"] = environ["HTTP_SEC_WEBSOCKET_VERSION"]
         # The key under which gunicorn has the socket is the one that the most libraries look for.
-        environ["gunicorn.socket"] = TakenSocket(self)
+        environ["gunicorn.socket"] = TakenSocket(self.take_socket)
         websockets.accept_queue.add(&self.link_in)
 
     @property
