@@ -92,12 +92,11 @@ class Speaker:
     def oddity(self) -> bytes:
         """Write a header with any first byte and any form of any length, and some payload."""
         size, bits = self.random.choice([(0, 0), (1, 0), (125, 0), (126, 16), (127, 64)])
-        length = self.random.choice(LENGTHS) % 2**bits
+        length = self.random.choice(LENGTHS) % (1 << bits)
         masked = self.random.randrange(8) > 0 if self.masks else self.random.randrange(8) == 0
-        head = bytes([self.random.choice(FIRST_BYTES), size | (0x80 if masked else 0)]) + length.to_bytes(
-            bits // 8, "big"
-        )
-        return head + (bytes(4) if masked else b"") + b"x" * min(length or size, 200)
+        head = bytes([self.random.choice(FIRST_BYTES), size | (0x80 if masked else 0)])
+        mask = bytes(4) if masked else b""
+        return head + length.to_bytes(bits // 8, "big") + mask + b"x" * min(length or size, 200)
 
 
 def check_stream(data: bytes, random: Random, new_reader: Callable[[int], MessageReader]) -> list[Event]:
