@@ -125,7 +125,7 @@ cdef class MessageReader:
     # Headers.
 
     cdef size_t take_header(self, const char* data, size_t size) except? 0:
-        """Take a header, or a part of it that is kept; returns the bytes used. `in_frame` says whether it is complete."""
+        """Take a header, or keep a part of it; returns the bytes used. `in_frame` says whether it is complete."""
         cdef size_t held = self.head_size
         cdef size_t part = min(size, MAX_MASKED - held)
         cdef size_t header
