@@ -225,9 +225,10 @@ cdef class Session(Transport):
             elif event == PING:
                 if self.state == OPEN:
                     self.put_control(OP_PONG, self.frames.payload)
-            elif event == CLOSE:
-                return self.peer_closed()
-            elif event == FAILED:
+            elif event == CLOSE or event == FAILED:
+                self.settle_now()  # what came before it can still be answered
+                if event == CLOSE:
+                    return self.peer_closed()
                 return self.fail_with(self.frames.close_code, self.frames.reason)
             elif self.pinged:
                 self.pinged = False
@@ -575,6 +576,8 @@ cdef class Session(Transport):
     cdef int peer_closed(self) except -1:
         """On the hub: the peer's close frame has arrived (RFC 6455 section 5.5.1)."""
         cdef bint answer = self.state == OPEN
+        if self.state >= ENDING:
+            return 0
         self.state = ENDING
         self.close_code = self.frames.close_code
         self.close_reason = self.frames.reason
@@ -585,6 +588,8 @@ cdef class Session(Transport):
     cdef int fail_with(self, int code, str reason) except -1:
         """On the hub: the connection cannot go on, and the peer is told why (RFC 6455 section 7.1.7)."""
         cdef bint answer = self.state == OPEN
+        if self.state >= ENDING:
+            return 0
         self.state = ENDING
         self.close_code = code
         self.close_reason = reason
