@@ -621,7 +621,6 @@ cdef class Session(Transport):
         self.backlog_bytes = 0
         self.pong = None
         self.release()
-        self.websockets.open_sessions -= 1
         if self.finished:
             self.websockets.ended()
         else:
