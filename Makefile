@@ -34,8 +34,9 @@ bench: $(VENV)/.built-bench  ## hublet beside its peers: writes docs/benchmarks.
 	tests/install-packages.sh
 	$(BIN)/python -m loadtests.bench $(ARGS)
 
-fuzz: $(VENV)/.built-test  ## fuzz the parsers for SECONDS
+fuzz: $(VENV)/.built-test  ## fuzz the parsers, each for SECONDS
 	$(BIN)/python -m tests.fuzz.heads --seconds $(SECONDS)
+	$(BIN)/python -m tests.fuzz.frames --seconds $(SECONDS)
 
 docs: $(VENV)/.built-test  ## write the generated parts of docs/
 	$(BIN)/python -m hublet.servers.settings_reference

@@ -1,6 +1,6 @@
 """For tests of applications: a WebSocket client that needs no network port.
 
-The application is served on the hub of the thread that runs the test, over a pair of connected sockets, by the same code
+The application is served on the hub of the thread that runs the test, over a pair of connected sockets, by the code
 that serves it in production. So there is nothing to mock, to start or to wait for; whatever the test waits for lets the
 application run.
 """

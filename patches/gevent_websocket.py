@@ -10,7 +10,9 @@ CALLBACK_STYLE: Final = Patch(
     name="gevent-websocket-callbacks",
     why="WebSocketApplication keeps no greenlet while its connection is idle",
     replacements=(
-        Replacement("geventwebsocket.resource:WebSocketApplication.handle", "hublet.servers.websocket.applications:handle"),
+        Replacement(
+            "geventwebsocket.resource:WebSocketApplication.handle", "hublet.servers.websocket.applications:handle"
+        ),
     ),
 )
 

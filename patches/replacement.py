@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """One name. `target` is where it is and `by` what replaces it, both as "module:attribute" or "module:class.method"."""
+    """One name: `target` is where it is, `by` what replaces it; "module:attribute" or "module:class.method"."""
 
     target: str
     by: str

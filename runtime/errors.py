@@ -72,7 +72,7 @@ class ClientDisconnected(HubletError, ConnectionError):
 class HandshakeRefused(HubletError):
     """A WebSocket handshake was answered with something else than 101 (Switching Protocols).
 
-    `status` is the response's code (0 if there was no response), `headers` its fields by lower-case name, `body` its body.
+    `status` is the response's code, or 0 without a response, `headers` its fields by lower-case name, `body` its body.
     """
 
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:

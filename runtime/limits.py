@@ -80,12 +80,16 @@ WEBSOCKET_BUFFER: Final = 256 * KIB
 # Messages, and their bytes, that are held ready for an application that is busy; the rest stays in the kernel.
 WEBSOCKET_INBOX: Final = 32
 WEBSOCKET_INBOX_BYTES: Final = 64 * KIB
+# Frames of one connection that are dealt with before the others have their turn.
+WEBSOCKET_FRAME_BATCH: Final = 64
 # Proxies close connections on which nothing has happened for a minute.
 WEBSOCKET_PING_INTERVAL: Final = 20.0
 WEBSOCKET_PONG_TIMEOUT: Final = 20.0
 WEBSOCKET_CLOSE_TIMEOUT: Final = 5.0
 # An application that holds its WebSocket without using it, say to be broadcast to, is connected after this time.
 WEBSOCKET_ACCEPT_DELAY: Final = 1.0
+# Connections to which a broadcast is sent in one turn of the loop: a millisecond's work.
+FLUSH_BATCH: Final = 128
 # What a message counts at least towards FAIRNESS_BYTES: sending a short one costs as much as copying this.
 MESSAGE_COST: Final = 1 * KIB
 # Shorter messages are not worth compressing: they would hardly become smaller.

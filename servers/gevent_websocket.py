@@ -1,4 +1,4 @@
-"""gevent-websocket's server and handler on hublet; the patch `hublet.patches.gevent_websocket` puts them in their places."""
+"""gevent-websocket's server and handler on hublet; `hublet.patches.gevent_websocket` puts them in their places."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ servers_behind: WeakKeyDictionary[Any, WSGIServer] = WeakKeyDictionary()
 
 
 class WebSocketServer(WSGIServer):
-    """`geventwebsocket.server.WebSocketServer`. Raises TypeError for a `pre_start_hook`, which needs handler objects."""
+    """`geventwebsocket.server.WebSocketServer`. Raises TypeError for a `pre_start_hook`: there is no handler for it."""
 
     def __init__(self, *args: Any, debug: bool = False, pre_start_hook: Any = None, **kwargs: Any) -> None:
         if pre_start_hook is not None:

@@ -27,6 +27,8 @@ PURE = [
     "servers.websocket.frames",
     "servers.websocket.masking",
     "servers.websocket.utf8",
+    "servers.websocket.handshake",
+    "servers.websocket.deflate",
 ]
 IMPURE = {"socket", "_socket", "select", "selectors", "ssl", "os", "io", "time", "datetime", "threading", "asyncio"}
 IMPURE_C = {"posix", "<sys/socket.h>", "<unistd.h>", "<sys/uio.h>"}
@@ -122,7 +124,7 @@ def test_there_are_no_cycles(graph: dict[str, set[str]]) -> None:
 @pytest.mark.parametrize("name", PURE)
 def test_parsers_know_no_socket_hub_or_clock(name: str, graph: dict[str, set[str]]) -> None:
     base = ROOT.joinpath(*name.split("."))
-    for suffix in (".pyx", ".pxd"):
+    for suffix in (".py", ".pyx", ".pxd"):
         path = base.with_suffix(suffix)
         if path.exists():
             for _, module, _ in imported(path):
@@ -136,6 +138,13 @@ def test_parsers_know_no_socket_hub_or_clock(name: str, graph: dict[str, set[str
             reachable.add(target)
             todo.append(target)
     assert not reachable & {"servers.transport", "servers.http1.connection", "runtime.request_greenlet"}
+
+
+def test_one_module_uses_zlib() -> None:
+    """It is where a decompressor's output is bounded, and where a compressor's state stays with its connection."""
+    assert [name for name, path in sources() if any(module == "zlib" for _, module, _ in imported(path))] == [
+        "servers.websocket.deflate"
+    ]
 
 
 def test_no_import_hides_in_a_function() -> None:

@@ -2,10 +2,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ..settings import Settings
-from .exchange import ExchangeContext
-from .head import HeadParser
 from ..transport import Transport
 from ..upgrade import Upgrade
+from .exchange import ExchangeContext
+from .head import HeadParser
 
 class Engine(ExchangeContext):
     app: Callable[..., Any]

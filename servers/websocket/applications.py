@@ -1,7 +1,7 @@
 """Applications in callback style: `geventwebsocket.WebSocketApplication` and what mounts it beside a WSGI application.
 
-`handle` of gevent-websocket's class loops over `receive` and so keeps a greenlet for as long as the connection lasts. The
-one here calls `on_open`, registers the other callbacks and returns. It takes that one's place by a patch
+`handle` of gevent-websocket's class loops over `receive` and so keeps a greenlet for as long as the connection lasts.
+The one here calls `on_open`, registers the other callbacks and returns. It takes that one's place by a patch
 (`hublet.patches.gevent_websocket`), for whoever calls it: gevent-websocket's `Resource` or the `Mount` below.
 """
 
@@ -40,7 +40,7 @@ class Mount:
             if not (isinstance(path, str) and path.startswith("/")):
                 raise TypeError(f'websockets: {path!r} must be a path such as "/chat"')
             if not (isinstance(each, type) and issubclass(each, WebSocketApplication)):
-                raise TypeError(f"websockets: {path} leads to {each!r}, which must be a subclass of WebSocketApplication")
+                raise TypeError(f"websockets: at {path} must be a subclass of WebSocketApplication, not {each!r}")
         if not callable(app):
             raise TypeError(f"websockets: the application beside them must be callable, not {app!r}")
         self.classes = dict(classes)

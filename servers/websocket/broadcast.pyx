@@ -3,7 +3,7 @@
 from cpython.bytes cimport PyBytes_GET_SIZE
 
 from .frames cimport OP_BINARY, OP_TEXT
-from .session cimport OPEN, Session
+from .session cimport OPEN, Session, WebSocketContext
 
 from ...runtime import limits
 from .deflate import compress_alone
@@ -26,6 +26,7 @@ def broadcast(connections, message, *, binary=None, slow="drop"):
     Raises TypeError for what is no message or no connection, ValueError for text that is not UTF-8 and another `slow`.
     """
     cdef Session session
+    cdef WebSocketContext shared = None
     cdef bytes payload, frame
     cdef dict compressed = {}
     cdef int opcode, delivered = 0
@@ -37,11 +38,16 @@ def broadcast(connections, message, *, binary=None, slow="drop"):
         payload.decode()
     opcode = OP_TEXT if text else OP_BINARY
     plain = encode_frame(opcode, payload)
-    for each in list(connections):
+    everybody = list(connections)
+    for each in everybody:
         websocket = each if isinstance(each, WebSocket) else each.ws
         session = websocket._session
         if session is None or session.state != OPEN:
             continue
+        if session.websockets is not shared:
+            shared = session.websockets
+            # Of the last broadcast, if it has not gone out to all: one who broadcasts faster than that has to do a share.
+            shared.flush_some(len(everybody) // 8)
         frame = plain
         if session.deflater is not None and PyBytes_GET_SIZE(payload) >= DEFLATE_FROM:
             window_bits = session.deflater.window_bits

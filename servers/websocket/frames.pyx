@@ -2,8 +2,8 @@
 
 `MessageReader` takes bytes as they arrive and returns one event at a time. Payload is unmasked while it is copied to
 where it stays: the str or bytearray itself when a message is whole in the input, a growing bytearray otherwise. Input
-is never altered and never kept, so that one receive buffer can serve every connection; nothing that runs while it is
-looked at can switch greenlets, except the inflater, which is zlib.
+is never altered and never kept, so that one receive buffer can serve every connection; nothing switches greenlets while
+it is read, for the only thing that is called is the inflater, and that is zlib, with a piece of its own.
 
 The verdict on a stream never depends on how it was cut: each check looks only at bytes up to the one that decides it.
 A header is judged byte by byte, the size of a message by the header of the frame that exceeds it, before any payload,
@@ -125,7 +125,7 @@ cdef class MessageReader:
     # Headers.
 
     cdef size_t take_header(self, const char* data, size_t size) except? 0:
-        """Take a header, or a part of it that is kept; returns the bytes used. `in_frame` says whether it is complete."""
+        """Take a header, or keep a part of it; returns the bytes used. `in_frame` says whether it is complete."""
         cdef size_t held = self.head_size
         cdef size_t part = min(size, MAX_MASKED - held)
         cdef size_t header
@@ -299,16 +299,14 @@ cdef class MessageReader:
         return self.deliver(message)
 
     cdef Event take_compressed(self, const char* data, size_t size) except *:
-        cdef unsigned char[4] mask
         cdef size_t position = 0, part
         cdef bytes piece
         cdef Event event = NEED_MORE
-        memcpy(mask, self.mask, 4)
         while position < size and event == NEED_MORE:
             part = min(size - position, <size_t>INFLATE_PIECE)
             piece = PyBytes_FromStringAndSize(NULL, part)
-            hublet_mask_copy(PyBytes_AS_STRING(piece), data + position, part, mask)
-            hublet_mask_turn(mask, part)
+            # Every piece but the last has a multiple of four bytes, so that the mask is right for each.
+            hublet_mask_copy(PyBytes_AS_STRING(piece), data + position, part, self.mask)
             position += part
             event = self.inflate(piece)
         return event
@@ -378,8 +376,7 @@ cdef class MessageReader:
         if collected is None:
             message = "" if self.opcode == OP_TEXT else bytearray()
         elif self.opcode == OP_BINARY:
-            PyByteArray_Resize(collected, self.size)
-            message = collected
+            message = collected  # exactly long enough: never more is reserved than the frame brings, and it has ended
         elif self.wide:
             message = PyUnicode_DecodeUTF8(PyByteArray_AS_STRING(collected), self.size, NULL)
         else:

@@ -111,7 +111,7 @@ def check_request(environ: Mapping[str, Any]) -> None:
         raise RequestRejected(
             426,
             f"Sec-WebSocket-Version is {seen}; this server speaks version {VERSION} (RFC 6455)",
-            b"Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n",
+            b"Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
         )
     if environ.get("CONTENT_LENGTH", "") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ:
         raise RequestRejected(400, "a WebSocket handshake has no request body; what follows its head are frames")

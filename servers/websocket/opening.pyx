@@ -9,6 +9,7 @@ cimport cython
 from cpython.object cimport PyObject
 
 import os
+from io import BytesIO
 
 from gevent import GreenletExit, socket
 from geventwebsocket.exceptions import WebSocketError
@@ -23,6 +24,9 @@ from .handshake import accept_head, choose_protocol
 from .taken_socket import TakenSocket
 from .websocket import WebSocket
 
+# `wsgi.input` of a request that has become a WebSocket: a handshake has no body.
+NO_INPUT = BytesIO()
+
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject* each)
 
@@ -32,6 +36,27 @@ cdef extern from *:
     static void hublet_end_connection(int fd) { shutdown(fd, SHUT_RDWR); }
     """
     void hublet_end_connection(int fd) noexcept
+
+# Values that the environs of open connections have in common: they are alike in nearly all of them, and many are open.
+cdef dict SHARED = {}
+cdef enum:
+    MOST_SHARED = 1024
+    LONGEST_SHARED = 256
+# What every connection has for itself.
+cdef frozenset UNIQUE = frozenset((
+    "REMOTE_PORT", "HTTP_SEC_WEBSOCKET_KEY", "HTTP_COOKIE", "HTTP_AUTHORIZATION", "QUERY_STRING", "RAW_URI",
+))
+
+
+cdef int share_values(dict environ) except -1:
+    """Let an environ that is going to stay refer to strings that others have already."""
+    if len(SHARED) > MOST_SHARED:
+        SHARED.clear()
+    for name, value in environ.items():
+        if type(value) is str and len(value) <= LONGEST_SHARED and name not in UNIQUE:
+            environ[name] = SHARED.setdefault(value, value)
+    return 0
+
 
 # What refers to a WebSocket that the application has not touched: its environ, and its opening.
 cdef enum:
@@ -50,7 +75,7 @@ cdef class Opening(Upgrade):
         environ["wsgi.websocket"] = self.websocket
         environ["wsgi.websocket_version"] = environ["HTTP_SEC_WEBSOCKET_VERSION"]
         # The key under which gunicorn has the socket is the one that the most libraries look for.
-        environ["gunicorn.socket"] = TakenSocket(self)
+        environ["gunicorn.socket"] = TakenSocket(self.take_socket)
         websockets.accept_queue.add(&self.link_in)
 
     @property
@@ -98,6 +123,8 @@ cdef class Opening(Upgrade):
         self.websocket.accepted(session, protocol)
         self.websocket = None
         self.environ.pop("gunicorn.socket", None)
+        self.environ["wsgi.input"] = NO_INPUT
+        share_values(self.environ)
         return session.open(head)
 
     def take_socket(self):

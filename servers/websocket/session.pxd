@@ -28,7 +28,10 @@ cdef class WebSocketContext:
     cdef readonly int open_sessions
     cdef readonly unsigned long long accepted
     cdef set orphans               # sessions whose application runs although the connection is closed
+    cdef object due                # sessions whose backlog is to be flushed by the hub
     cdef int ended(self) except -1
+    cdef int flush_soon(self, Session session) except -1
+    cdef int flush_some(self, Py_ssize_t most) except -1
 
 
 @cython.final
@@ -41,7 +44,7 @@ cdef class Session(Transport):
     cdef list inbox                # messages that the application has not taken, or None
     cdef size_t inbox_bytes
     cdef bint paused               # the inbox is full: reading has stopped
-    cdef object backlog            # a deque of bytes that the kernel has not taken yet, or None
+    cdef list backlog              # bytes that have not been given to the kernel yet, or None
     cdef size_t backlog_start      # of its first
     cdef size_t backlog_bytes
     cdef list senders              # greenlets that wait for room in the backlog, or None
@@ -70,7 +73,10 @@ cdef class Session(Transport):
     cdef int send_message(self, object message, object binary) except -1
     cdef int wait_for_room(self) except -1
     cdef int put_frame(self, int first_byte, const char* data, size_t size) except -1
-    cdef int queue_bytes(self, bytes data) except -1
+    cdef int put_off(self, bytes data) except -1
+    cdef int wait_to_flush(self) except -1
+    cdef bint has_room(self) noexcept
+    cdef int drop_sent(self, size_t size) except -1
     cdef int put_control(self, int opcode, bytes payload) except -1
     cdef int put(self, iovec* pieces, int count) except -1
     cdef bint put_shared(self, bytes frame) except *

@@ -10,7 +10,7 @@ callback style no greenlet is held: one is started when there are messages, call
     CLOSED    the descriptor is gone
 
 Nothing grows with what a peer sends or does not take. A full inbox stops the reading, so the peer is slowed down. Frames
-that the kernel does not take go to the backlog, which a write watcher empties; beyond its limit senders wait and
+that the kernel does not take go to the backlog, which a write watcher empties, and so do those of broadcasts; beyond its limit senders wait and
 broadcasts pass the connection over. A frame is put whole into the kernel or the backlog, never by a greenlet that waits in
 the middle of it, so frames of any number of senders do not mix.
 """
@@ -51,8 +51,10 @@ cdef size_t RECV_SIZE = limits.RECV_SIZE
 cdef size_t FAIRNESS_BYTES = limits.FAIRNESS_BYTES
 cdef size_t JOIN_SIZE = limits.JOIN_SIZE
 cdef size_t MESSAGE_COST = limits.MESSAGE_COST
+cdef int FRAME_BATCH = limits.WEBSOCKET_FRAME_BATCH
 cdef Py_ssize_t INBOX = limits.WEBSOCKET_INBOX
 cdef size_t INBOX_BYTES = limits.WEBSOCKET_INBOX_BYTES
+cdef int FLUSH_BATCH = limits.FLUSH_BATCH
 cdef Py_ssize_t DEFLATE_FROM = limits.DEFLATE_FROM
 
 cdef enum:
@@ -83,6 +85,7 @@ cdef class WebSocketContext:
         self.subprotocols = settings.websocket_subprotocols
         self.server_line = f"Server: {settings.server_header}\r\n".encode() if settings.server_header else b""
         self.orphans = set()
+        self.due = deque()
 
     cdef int ended(self) except -1:
         """A connection is closed, and the application has finished with it."""
@@ -95,6 +98,32 @@ cdef class WebSocketContext:
         """On the hub: kill what the application still runs for connections that are closed."""
         for each in list(self.orphans):
             (<Session>each).abort()
+
+    cdef int flush_soon(self, Session session) except -1:
+        """Have the backlog of `session` flushed by the hub, some in each turn of the loop."""
+        if not self.due:
+            self.io.later(self.flush_due)
+        self.due.append(session)
+        return 0
+
+    def flush_due(self):
+        """On the hub: flush the backlogs of as many connections as one turn allows."""
+        self.flush_some(FLUSH_BATCH)
+        if self.due:
+            self.io.later(self.flush_due)
+
+    cdef int flush_some(self, Py_ssize_t most) except -1:
+        """Flush the backlogs of up to `most` connections that are due."""
+        cdef Session session
+        while self.due and most > 0:
+            session = self.due.popleft()
+            most -= 1
+            if session.state != CLOSED and session.backlog is not None:
+                try:
+                    session.flush()
+                except BaseException as error:
+                    session.crash(error)
+        return 0
 
     def open_websockets(self):
         """A list of the applications' WebSocket objects whose connections are open."""
@@ -128,6 +157,8 @@ cdef class Session(Transport):
         if self.state == OPEN:
             self.websockets.ping_queue.add(&self.link_in)
             self.resume_input()
+            if self.context.draining:
+                self.wind_down()
         return 0
 
     # Events, on the hub.
@@ -148,9 +179,11 @@ cdef class Session(Transport):
         """Go on with what was left in the buffer, in a turn of its own."""
         self.resuming = False
         try:
-            if self.buffered() and self.state != CLOSED and not self.paused:
+            if self.buffered() and not self.paused:
                 self.digest(self.buffer + self.buffer_start, self.buffered(), True)
-            self.settle()
+                self.settle_now()
+            if self.state != CLOSED and not self.paused:
+                self.resume_input()
         except BaseException as error:
             self.crash(error)
 
@@ -193,23 +226,28 @@ cdef class Session(Transport):
     cdef int pump(self) except -1:
         """Receive once, and deal with the frames that are then complete."""
         cdef char* scratch = self.context.scratch
-        cdef Py_ssize_t got = self.receive(scratch, RECV_SIZE)
+        cdef Py_ssize_t got
+        if self.buffered():
+            return self.stop_reading()  # until that has been dealt with
+        got = self.receive(scratch, RECV_SIZE)
         if got <= 0:
             return 0 if got == WOULD_BLOCK else self.lost()
         self.heard = True
         if self.state == ENDING:
             return 0
-        if self.buffered():
-            self.keep(scratch, got)
-            return 0
         self.digest(scratch, got, False)
         return self.settle_now()
 
     cdef int digest(self, const char* data, size_t size, bint buffered) except -1:
-        """Take frames from `data`, which is the buffer or the scratch buffer, as long as the inbox has room."""
+        """Take frames from `data`, which is the buffer or the scratch buffer, as long as the inbox has room.
+
+        After so many of them the rest is kept for later, since each ping makes us send.
+        """
         cdef size_t used
         cdef Event event
-        while size:
+        cdef int count = 0
+        while size and count < FRAME_BATCH and not self.paused and self.state != CLOSED:  # which frees the buffer
+            count += 1
             event = self.frames.read(data, size, &used)
             data += used
             size -= used
@@ -218,26 +256,30 @@ cdef class Session(Transport):
             if event == NEED_MORE:
                 break
             if event == MESSAGE:
-                if self.state == OPEN:
-                    self.collect(self.frames.take_message())
-                    if self.paused:
-                        break
+                self.collect(self.frames.take_message())
             elif event == PING:
                 if self.state == OPEN:
                     self.put_control(OP_PONG, self.frames.payload)
-            elif event == CLOSE:
-                return self.peer_closed()
-            elif event == FAILED:
+            elif event == CLOSE or event == FAILED:
+                self.settle_now()  # what came before it can still be answered
+                if event == CLOSE:
+                    return self.peer_closed()
                 return self.fail_with(self.frames.close_code, self.frames.reason)
             elif self.pinged:
                 self.pinged = False
                 if self.state == OPEN:
                     self.websockets.ping_queue.add(&self.link_in)
-        if size and not buffered:
-            self.keep(data, size)
+        if size and self.state < ENDING:
+            if not buffered:
+                self.keep(data, size)
+            if not self.paused:
+                self.resume_input()
         return 0
 
     cdef int collect(self, object message) except -1:
+        """Put a message into the inbox, unless nobody wants it any more."""
+        if self.state != OPEN:
+            return 0
         if self.inbox is None:
             self.inbox = [message]
         else:
@@ -263,10 +305,12 @@ cdef class Session(Transport):
 
     cdef int resume_input(self) except -1:
         """Read: first what is buffered, in the loop's next turn, so that others have theirs."""
-        if self.buffered() and not self.resuming:
+        if not self.buffered():
+            return self.start_reading()
+        if not self.resuming:
             self.resuming = True
             self.context.later(self.read_on)
-        return self.start_reading()
+        return 0
 
     # What the application waits for.
 
@@ -318,7 +362,7 @@ cdef class Session(Transport):
     def settle(self):
         """On the hub: let those go on who wait for what is there now."""
         self.settling = False
-        while self.state != OPEN and self.senders:
+        while self.senders and (self.state != OPEN or self.has_room()):
             resume(self.senders.pop(0))
         self.settle_now()
 
@@ -456,7 +500,8 @@ cdef class Session(Transport):
         """Send what the kernel takes of `pieces`, and put the rest into the backlog."""
         cdef Py_ssize_t sent = 0
         cdef int index
-        if self.backlog is None:
+        cdef bint fresh = self.backlog is None
+        if fresh:
             sent = self.transmit(pieces, count, 0)
             if sent < 0:
                 if sent != WOULD_BLOCK:
@@ -466,80 +511,91 @@ cdef class Session(Transport):
             if <size_t>sent >= pieces[index].iov_len:
                 sent -= pieces[index].iov_len
                 continue
-            self.queue_bytes(
+            self.put_off(
                 PyBytes_FromStringAndSize(<char*>pieces[index].iov_base + sent, pieces[index].iov_len - sent)
             )
             sent = 0
+        if fresh and self.backlog is not None:
+            self.wait_to_flush()
         return 0
 
     cdef bint put_shared(self, bytes frame) except *:
-        """Send a frame that goes to many; False when too much waits for this peer already."""
-        cdef Py_ssize_t sent = 0, size = PyBytes_GET_SIZE(frame)
-        cdef iovec piece
-        if self.backlog is None:
-            piece.iov_base = PyBytes_AS_STRING(frame)
-            piece.iov_len = size
-            sent = self.transmit(&piece, 1, 0)
-            if sent == size:
-                return True
-            if sent < 0:
-                if sent != WOULD_BLOCK:
-                    self.lost()
-                    return False
-                sent = 0
-        elif self.backlog_bytes + size > self.websockets.buffer_limit:
+        """Put a frame that goes to many behind the backlog, to be flushed soon; False when too much is there already."""
+        if self.backlog_bytes and self.backlog_bytes + PyBytes_GET_SIZE(frame) > self.websockets.buffer_limit:
             return False
-        self.queue_bytes(frame)
-        self.backlog_start += sent
-        self.backlog_bytes -= sent
+        if self.backlog is None:
+            self.websockets.flush_soon(self)
+        self.put_off(frame)
         return True
 
-    cdef int queue_bytes(self, bytes data) except -1:
+    cdef int put_off(self, bytes data) except -1:
         """Put `data` behind the backlog."""
         if self.backlog is None:
-            self.backlog = deque()
-            if self.write_watcher is None:
-                self.write_watcher = self.context.loop.io(self.fd, WRITE)
-            self.write_watcher.start(self.on_writable)
-            self.note_unsent()
-            self.context.write_queue.add(&self.link_out)
-        self.backlog.append(data)
+            self.backlog = [data]
+        else:
+            self.backlog.append(data)
         self.backlog_bytes += PyBytes_GET_SIZE(data)
         return 0
 
+    cdef int wait_to_flush(self) except -1:
+        """The kernel takes no more: have the backlog flushed when it does, and the connection lost if it never does."""
+        if self.write_watcher is None:
+            self.write_watcher = self.context.loop.io(self.fd, WRITE)
+        self.write_watcher.start(self.on_writable)
+        self.note_unsent()
+        self.context.write_queue.add(&self.link_out)
+        return 0
+
     cdef int flush(self) except -1:
-        """On the hub: send what the kernel takes of the backlog, and let senders go on when half of it is free."""
+        """Send what the kernel takes of the backlog, and let senders go on when half of it is free."""
         cdef iovec pieces[FLUSH_PIECES]
-        cdef Py_ssize_t sent
-        cdef int count = 0
-        cdef bytes data
-        cdef greenlet waiting
-        for data in self.backlog:
-            pieces[count].iov_base = PyBytes_AS_STRING(data)
-            pieces[count].iov_len = PyBytes_GET_SIZE(data)
-            if count == 0:
-                pieces[0].iov_base = <char*>pieces[0].iov_base + self.backlog_start
-                pieces[0].iov_len -= self.backlog_start
-            count += 1
-            if count == FLUSH_PIECES:
-                break
-        sent = self.transmit(pieces, count, 0)
-        if sent < 0:
-            return 0 if sent == WOULD_BLOCK else self.lost()
-        self.backlog_bytes -= sent
-        self.backlog_start += sent
-        while self.backlog and self.backlog_start >= <size_t>PyBytes_GET_SIZE(self.backlog[0]):
-            self.backlog_start -= PyBytes_GET_SIZE(self.backlog.popleft())
-        if self.backlog:
-            self.note_unsent()
-            self.context.write_queue.add(&self.link_out)
+        cdef Py_ssize_t sent = 0, total = 0
+        cdef int count
+        while sent == total and self.backlog is not None:
+            total = 0
+            count = 0
+            for data in self.backlog:
+                pieces[count].iov_base = PyBytes_AS_STRING(data)
+                pieces[count].iov_len = PyBytes_GET_SIZE(data)
+                if count == 0:
+                    pieces[0].iov_base = <char*>pieces[0].iov_base + self.backlog_start
+                    pieces[0].iov_len -= self.backlog_start
+                total += pieces[count].iov_len
+                count += 1
+                if count == FLUSH_PIECES:
+                    break
+            sent = self.transmit(pieces, count, 0)
+            if sent < 0:
+                if sent != WOULD_BLOCK:
+                    return self.lost()
+                sent = 0
+            self.drop_sent(sent)
+        if self.backlog is not None:
+            self.wait_to_flush()
         else:
-            self.backlog = None
-            self.write_watcher.stop()
+            if self.write_watcher is not None:
+                self.write_watcher.stop()
             unlink(&self.link_out)
             self.finish_sending()
-        while self.senders and self.backlog_bytes <= self.websockets.buffer_limit // 2:
-            resume(self.senders.pop(0))
+        if self.senders and self.has_room():
+            self.settle_later()
+        return 0
+
+    cdef bint has_room(self) noexcept:
+        return self.backlog_bytes <= self.websockets.buffer_limit // 2
+
+    cdef int drop_sent(self, size_t size) except -1:
+        """Drop the first `size` bytes of the backlog."""
+        cdef Py_ssize_t whole = 0
+        self.backlog_bytes -= size
+        self.backlog_start += size
+        while whole < len(self.backlog) and self.backlog_start >= <size_t>PyBytes_GET_SIZE(self.backlog[whole]):
+            self.backlog_start -= PyBytes_GET_SIZE(self.backlog[whole])
+            whole += 1
+        if whole == len(self.backlog):
+            self.backlog = None
+        elif whole:
+            del self.backlog[:whole]
         return 0
 
     cdef int finish_sending(self) except -1:
@@ -575,6 +631,8 @@ cdef class Session(Transport):
     cdef int peer_closed(self) except -1:
         """On the hub: the peer's close frame has arrived (RFC 6455 section 5.5.1)."""
         cdef bint answer = self.state == OPEN
+        if self.state >= ENDING:
+            return 0
         self.state = ENDING
         self.close_code = self.frames.close_code
         self.close_reason = self.frames.reason
@@ -585,6 +643,8 @@ cdef class Session(Transport):
     cdef int fail_with(self, int code, str reason) except -1:
         """On the hub: the connection cannot go on, and the peer is told why (RFC 6455 section 7.1.7)."""
         cdef bint answer = self.state == OPEN
+        if self.state >= ENDING:
+            return 0
         self.state = ENDING
         self.close_code = code
         self.close_reason = reason

@@ -6,28 +6,26 @@ handshake is then not sent; before that it costs and does nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-if TYPE_CHECKING:
-    import gevent.socket
-
-    from .opening import Opening
+import gevent.socket
 
 
 class TakenSocket:
-    """A stand-in for the connection's socket, with everything a `gevent.socket.socket` has."""
+    """A stand-in for the connection's socket, with everything a `gevent.socket.socket` has.
 
-    def __init__(self, opening: Opening) -> None:
-        self._opening: Opening | None = opening
+    `take` takes the connection, and returns its socket and what has been received already.
+    """
+
+    def __init__(self, take: Callable[[], tuple[gevent.socket.socket, bytes]]) -> None:
+        self._take_it = take
         self._taken: gevent.socket.socket | None = None
         self._unread = b""
 
     def _take(self) -> gevent.socket.socket:
         if self._taken is None:
-            if self._opening is None:
-                raise OSError("the socket is closed")
-            self._taken, self._unread = self._opening.take_socket()
-            self._opening = None
+            self._taken, self._unread = self._take_it()
         return self._taken
 
     def recv(self, size: int, flags: int = 0) -> bytes:

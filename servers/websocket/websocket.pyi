@@ -3,7 +3,7 @@ from typing import Any
 
 from geventwebsocket.websocket import WebSocket as GeventWebSocket
 
-class WebSocket(GeventWebSocket):
+class WebSocket(GeventWebSocket):  # type: ignore[misc]
     closed: bool
     close_code: int | None
     close_reason: str | None

@@ -1,7 +1,7 @@
 """What must hold of the head parser and the chunked decoder for any bytes whatever. Each check raises AssertionError.
 
 An invariant needs no opinion on whether the bytes are good: that is what the corpus and the oracles are for. The text
-of an assertion names the invariant up to its first colon; heads.py counts on it.
+of an assertion names the invariant up to its first colon; search.py counts on it.
 """
 
 from __future__ import annotations

@@ -275,7 +275,8 @@ def test_close(payload: bytes, expected: Event) -> None:
 
 
 def test_broken_close_payload() -> None:
-    assert failure(frame(CLOSE, b"\x03")) == 1002
+    for byte in range(256):
+        assert failure(frame(CLOSE, bytes([byte]))) == 1002
     assert failure(frame(CLOSE, b"\x03\xe8\xff")) == 1007
     assert failure(frame(CLOSE, b"\x03\xe8\xe2\x82")) == 1007
     assert failure(frame(CLOSE, b"\x03\xee\xff")) == 1002

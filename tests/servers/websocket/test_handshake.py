@@ -148,7 +148,8 @@ def test_connection_without_upgrade(field: str | None) -> None:
 @pytest.mark.parametrize("field", [None, "", "8", "12", "14", "013", "13, 13", "13, 8", " 13", "\u00b9\u00b3"])
 def test_another_version(field: str | None) -> None:
     refused = refusal(HTTP_SEC_WEBSOCKET_VERSION=field)
-    assert (refused.status, refused.fields) == (426, b"Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n")
+    fields = b"Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    assert (refused.status, refused.fields) == (426, fields)
     assert ("missing" if field is None else ascii(field)) in refused.reason
 
 
