@@ -316,10 +316,10 @@ cdef class Session(Transport):
 
     cdef object next_message(self, object timeout):
         """The next message; None once when the connection is closed. Raises WebSocketError after that, or TimeoutError."""
-        if self.inbox is not None:
-            return self.take_message()
         if self.protocol is not None:
             raise RuntimeError("the messages of this WebSocket go to on_message")
+        if self.inbox is not None:
+            return self.take_message()
         if self.state == OPEN:
             if self.reader is not None:
                 raise RuntimeError("another greenlet is already receiving from this WebSocket")
