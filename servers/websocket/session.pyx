@@ -662,7 +662,7 @@ cdef class Session(Transport):
         self.context.linger_queue.add(&self.link_in)
         if self.backlog is None:
             hublet_end_stream(self.fd)
-        return 0
+        return self.settle_later() if self.senders else 0
 
     cdef int lost(self) except -1:
         """Close the descriptor: the peer is gone, or the connection has come to its regular end."""
