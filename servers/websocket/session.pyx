@@ -418,6 +418,8 @@ cdef class Session(Transport):
             pass  # most have never heard of that None: they take it for a message, or try to send it back
         try:
             protocol.on_close()
+        except (WebSocketError, GreenletExit):
+            pass  # it tried to send, or has been killed
         except BaseException as error:
             self.report(error)
         self.application_done()
