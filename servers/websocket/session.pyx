@@ -205,6 +205,8 @@ cdef class Session(Transport):
                 queue.add(&self.link_out)
             else:
                 self.lost()
+        elif self.backlog is not None and self.has_progressed():
+            queue.add(&self.link_in)  # the peer is busy with what comes before our close frame
         else:  # the peer's close frame or its end has not come
             self.lost()
         return 0
