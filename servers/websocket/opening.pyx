@@ -11,7 +11,7 @@ from cpython.object cimport PyObject
 import os
 from io import BytesIO
 
-from gevent import GreenletExit, socket
+from gevent import GreenletExit, socket, spawn
 from geventwebsocket.exceptions import WebSocketError
 
 from ...runtime.deadlines cimport DeadlineQueue, unlink
@@ -91,6 +91,7 @@ cdef class Opening(Upgrade):
     def accept(self):
         """Complete the handshake. Raises WebSocketError where something else has been done with the request."""
         if self.state == OFFERED:
+            unlink(&self.link_in)
             # The application's own code chooses; it may even wait, and something else may happen meanwhile.
             protocol = self.choose_protocol()
             if self.state == OFFERED:
@@ -147,11 +148,19 @@ cdef class Opening(Upgrade):
     cdef int expired(self, DeadlineQueue queue) except -1:
         """The application has not used its WebSocket; if it holds it, that means that it waits for something else."""
         if Py_REFCNT(<PyObject*>self.websocket) > UNTOUCHED:
-            try:
-                self.accept()
-            except BaseException as error:
-                self.websockets.io.hub.handle_error(self, type(error), error, error.__traceback__)
+            spawn(self.accept_unused)
+        else:
+            queue.add(&self.link_in)
         return 0
+
+    def accept_unused(self):
+        """Complete the handshake in the application's place; `app_protocol` may wait."""
+        try:
+            self.accept()
+        except WebSocketError:
+            pass  # something else has been done with the request meanwhile
+        except BaseException as error:
+            self.websockets.on_error(self.environ, error, "the WebSocket handshake failed")
 
     cdef int decline(self) except -1:
         Upgrade.decline(self)
