@@ -140,6 +140,7 @@ cdef class Opening(Upgrade):
         taken = TakenConnection.__new__(TakenConnection)
         self.take(taken)
         self.taken = taken
+        self.websockets.open_sessions += 1
         self.websocket = None
         unread = taken.buffer[taken.buffer_start:taken.buffer_end] if taken.buffered() else b""
         taken.use(taken.buffered())
@@ -173,6 +174,7 @@ cdef class Opening(Upgrade):
         self.taken.worker = None
         hublet_end_connection(self.taken.fd)  # the application may have duplicates of the descriptor
         self.taken.close()
+        self.websockets.ended()
         # ConnectionError and StopIteration are how libraries tell servers that there is no response to send.
         if error is not None and not isinstance(error, (OSError, StopIteration, GreenletExit)):
             self.websockets.on_error(self.environ, error, "the application failed after taking the socket")
