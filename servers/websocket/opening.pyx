@@ -99,7 +99,7 @@ cdef class Opening(Upgrade):
         if self.session is None:
             raise WebSocketError(
                 "the socket has been taken over by the application" if self.taken is not None
-                else "there is no WebSocket: the request has been answered as HTTP"
+                else "there is no WebSocket: the request has been answered as HTTP, or its connection closed"
             )
 
     def choose_protocol(self):
