@@ -431,6 +431,8 @@ cdef class Session(Transport):
         cdef bint text = isinstance(message, str) if binary is None else not binary
         cdef int first_byte = FIN | (OP_TEXT if text else OP_BINARY)
         cdef bytes packed
+        if self.state != OPEN:  # before the message is looked at: an echo sends back the None that `receive` ended with
+            raise WebSocketError(MSG_SOCKET_DEAD)
         if isinstance(message, str):
             data = PyUnicode_AsUTF8AndSize(message, &size)
         else:
