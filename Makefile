@@ -8,13 +8,12 @@ PORT ?= 8000
 SECONDS ?= 60
 SOURCES := setup.py pyproject.toml $(shell find entry runtime patches servers -name '*.py' -o -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: serve test test-all lint bench fuzz docs clean
+.PHONY: serve test test-all lint bench autobahn fuzz docs clean packages
 
 serve: $(VENV)/.built-demo  ## build hublet and serve the demo on http://HOST:PORT
 	$(BIN)/hublet examples.ticker.app:app --bind $(HOST):$(PORT) --grace 2
 
 test: $(VENV)/.built-test  ## install what tests need, then run every test
-	tests/install-packages.sh
 	$(BIN)/python -m pytest $(ARGS)
 
 test-all: ## the tests on every interpreter from 3.11 to 3.13 that is found
@@ -31,8 +30,10 @@ lint: $(VENV)/.built-lint  ## ruff and mypy
 	$(BIN)/mypy -p hublet -p tests -p loadtests -p examples
 
 bench: $(VENV)/.built-bench  ## hublet beside its peers: writes docs/benchmarks.md and docs/benchmarks.json
-	tests/install-packages.sh
 	$(BIN)/python -m loadtests.bench $(ARGS)
+
+autobahn: $(VENV)/.built-test  ## every case of the Autobahn WebSocket Testsuite against hublet
+	$(BIN)/python -m tests.autobahn $(ARGS)
 
 fuzz: $(VENV)/.built-test  ## fuzz the parsers, each for SECONDS
 	$(BIN)/python -m tests.fuzz.heads --seconds $(SECONDS)
@@ -44,6 +45,12 @@ docs: $(VENV)/.built-test  ## write the generated parts of docs/
 clean:  ## remove everything that was built
 	rm -rf build dist .venv .venv-* *.egg-info
 	find entry runtime patches servers -name '*.so' -delete
+
+packages:
+	tests/install-packages.sh
+
+# Before the stamps of their groups: bjoern is compiled against a Debian package. Lint and the demo need none.
+$(VENV)/.built-test $(VENV)/.built-bench: | packages
 
 # One environment; a stamp for each set of packages that a command needs.
 $(BIN)/pip:

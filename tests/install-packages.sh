@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that tests and benchmarks use. Without root it only says which are missing.
 set -euo pipefail
-declare -A provides=([curl]=curl [wrk]=wrk [nginx]=nginx-light)
+declare -A provides=([curl]=curl [wrk]=wrk [nginx]=nginx-light [gcc]=gcc [node]=nodejs [npm]=npm)
+# Of what is compiled here: the WebSocket load generator, and bjoern.
+declare -A headers=([zlib.h]=zlib1g-dev [ev.h]=libev-dev)
 missing=()
 for command in "${!provides[@]}"; do
     PATH="$PATH:/usr/sbin" command -v "$command" >/dev/null || missing+=("${provides[$command]}")
+done
+for header in "${!headers[@]}"; do
+    [ -e "/usr/include/$header" ] || missing+=("${headers[$header]}")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

@@ -16,7 +16,8 @@ from .errors import UsageError
 from .machine import arrange_process, describe_machine, require_machine
 from .report import Run, to_markdown, write_report
 from .runner import CaseResult, choose_servers, run_case
-from .servers import BY_NAME, program
+from .servers import BY_NAME
+from .servers.server import program
 from .signals import end_on_signals
 
 DOCS: Final = Path("docs")

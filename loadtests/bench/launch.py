@@ -23,7 +23,7 @@ from string import Template
 from typing import Final
 
 from .errors import RoundFailed
-from .servers import SEARCH_PATH, Server
+from .servers.server import SEARCH_PATH, Server
 from .signals import signals_held
 
 HOST: Final = "127.0.0.1"
@@ -33,12 +33,28 @@ STOP_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.02
 
 
+def get(port: int, path: str) -> tuple[int, bytes]:
+    """Fetch a path over a connection of its own: its status and body."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=START_SECONDS)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A request whose right answer is known: `path` and the whole `body` of a 200 response."""
+    """A request whose right answer is known: `ask` makes it for `path`, and gets this `status` and whole `body`.
+
+    `ask` raises OSError or HTTPException where the server does not answer yet.
+    """
 
     path: str
     body: bytes
+    status: int = 200
+    ask: Callable[[int, str], tuple[int, bytes]] = get
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,26 +132,15 @@ def wait_until_right(process: subprocess.Popen[bytes], port: int, probe: Probe, 
         if has_ended(process.pid):
             raise RoundFailed(f"the server ended before it answered: {last_lines(log)}")
         try:
-            status, body = get(port, probe.path)
+            status, body = probe.ask(port, probe.path)
         except (OSError, http.client.HTTPException) as error:
             if time.monotonic() > deadline:
                 raise RoundFailed(f"no answer within {START_SECONDS:g} s ({error}): {last_lines(log)}") from error
             time.sleep(POLL_SECONDS)
             continue
-        if (status, body) != (200, probe.body):
+        if (status, body) != (probe.status, probe.body):
             raise RoundFailed(f"wrong answer to {probe.path}: {status} {body[:80]!r}, expected {probe.body[:80]!r}")
         return
-
-
-def get(port: int, path: str) -> tuple[int, bytes]:
-    """Fetch a path over a connection of its own: its status and body."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=START_SECONDS)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
 
 
 def has_ended(pid: int) -> bool:

@@ -1,4 +1,4 @@
-"""Runs the load clients of `clients/` as processes of their own, which inherit this process's core.
+"""Runs load clients, those of `clients/` and programs, as processes of their own, which inherit this process's core.
 
 A client prints JSON objects, one a line, all of numbers. It is ended with the block that started it.
 """
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,6 +48,15 @@ class Client:
         answer: Answer = json.loads(line)
         return answer
 
+    def end(self) -> str:
+        """Wait until the client has ended, and give the last line of what it says went wrong; "" if nothing did."""
+        try:
+            self.process.wait(max(0.0, self.deadline - time.monotonic()))
+        except subprocess.TimeoutExpired as error:
+            raise RoundFailed(f"the {self.name} client did not end within {CLIENT_SECONDS:g} s") from error
+        assert self.process.stderr is not None
+        return self.process.stderr.read().strip().rpartition("\n")[2]
+
     def finish(self) -> Answer:
         """Tell the client to end, by closing its standard input, and read its last answer."""
         assert self.process.stdin is not None
@@ -56,18 +65,23 @@ class Client:
 
 
 @contextmanager
-def client(name: str, *arguments: str) -> Iterator[Client]:
-    """Run `loadtests.bench.clients.NAME` for the `with` block."""
+def program(name: str, *command: str) -> Iterator[Client]:
+    """Run a program that is a load client for the `with` block."""
     with ExitStack() as started:
         with signals_held():
             process = started.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-m", f"loadtests.bench.clients.{name}", "--host", HOST, *arguments],
+                    command,
                     cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                 )
             )  # fmt: skip
             started.callback(process.kill)
         yield Client(name, process, time.monotonic() + CLIENT_SECONDS)
+
+
+def client(name: str, *arguments: str) -> AbstractContextManager[Client]:
+    """Run `loadtests.bench.clients.NAME` for the `with` block."""
+    return program(name, sys.executable, "-m", f"loadtests.bench.clients.{name}", "--host", HOST, *arguments)
 
 
 def run_client(name: str, *arguments: str) -> Answer:

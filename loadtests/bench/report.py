@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from .cases.case import SUBJECT
 from .runner import CaseResult, ServerResult
 from .stats import ratio
-from .targets import SUBJECT, Verdict, judge
+from .targets import Verdict, judge
 
 MARKDOWN: Final = "benchmarks.md"
 JSON: Final = "benchmarks.json"
-RATIO_HEADING: Final = f"{SUBJECT} is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def to_markdown(run: Run) -> str:
         "# Benchmarks",
         f"Written by `{run.command}` on {run.date}. Every server ran alone on one core with the load generator on "
         f"another, for {run.rounds} {'round' if run.rounds == 1 else 'rounds'} of {run.seconds} s, interleaved; "
-        f'figures are medians over the rounds. "{RATIO_HEADING}" says how many times as good {SUBJECT} was, as a ratio '
+        f'figures are medians over the rounds. "{SUBJECT} is" says how many times as good {SUBJECT} was, as a ratio '
         "of these medians: such ratios can be compared with those of other machines, the figures themselves cannot.",
         "## Targets",
         table(("Target", "Aim", "Measured", "Verdict"), [verdict_row(v) for r in run.results for v in judge(r)]),
@@ -71,7 +71,8 @@ def case_section(result: CaseResult) -> str:
     if result.skipped:
         parts.append(f"**Skipped:** {result.skipped}.")
     else:
-        headings = ("Server", *(column.heading for column in case.columns), RATIO_HEADING, "Failed rounds")
+        ratios = (f"{subject} is" for subject in case.subjects)
+        headings = ("Server", *(column.heading for column in case.columns), *ratios, "Failed rounds")
         parts.append(table(headings, (server_row(result, outcome) for outcome in result.results)))
     if result.missing:
         parts.append(f"Not installed, so not compared: {', '.join(result.missing)}.")
@@ -87,12 +88,13 @@ def server_row(result: CaseResult, outcome: ServerResult) -> tuple[str, ...]:
     summary = outcome.summary(case)
     cells = [column.form.format_map(summary) if summary else "" for column in case.columns]
     failed = f"{len(outcome.failures)} of {len(outcome.failures) + len(outcome.samples)}" if outcome.failures else "0"
-    return (outcome.server, *cells, ratio_cell(result, outcome), failed)
+    ratios = (ratio_cell(result, subject, outcome) for subject in case.subjects)
+    return (outcome.server, *cells, *ratios, failed)
 
 
-def ratio_cell(result: CaseResult, outcome: ServerResult) -> str:
-    """Write how many times as good hublet was, where both have figures."""
-    subject = result.of(SUBJECT)
+def ratio_cell(result: CaseResult, name: str, outcome: ServerResult) -> str:
+    """Write how many times as good the subject of that name was, where both have figures."""
+    subject = result.of(name)
     if subject is None or outcome is subject or not subject.samples or not outcome.samples:
         return ""
     case = result.case

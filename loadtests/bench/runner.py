@@ -10,7 +10,8 @@ from pathlib import Path
 from .cases.case import Case, Options
 from .errors import RoundFailed, UsageError
 from .launch import running
-from .servers import BY_NAME, Server
+from .servers import BY_NAME
+from .servers.server import Server
 from .stats import Sample, summarise
 
 Progress = Callable[[str], None]
@@ -60,6 +61,9 @@ def run_case(case: Case, servers: Sequence[Server], options: Options, progress: 
         progress(f"{case.name}: skipped: {result.skipped}")
         return result
     result.missing = [server.name for server in servers if server.version() is None]
+    for server in servers:
+        if server.name in result.missing:
+            progress(f"{case.name}: {server.name} is not installed. {server.why_missing()}".rstrip())
     present = [server for server in servers if server.name not in result.missing]
     result.results = [ServerResult(server.name) for server in present]
     with tempfile.TemporaryDirectory(prefix="hublet-bench-") as name:

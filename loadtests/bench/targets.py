@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from .cases.case import Target
 from .runner import CaseResult, ServerResult
 from .stats import ratio
-
-SUBJECT: Final = "hublet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ def judge(result: CaseResult) -> list[Verdict]:
 
 def judge_target(target: Target, result: CaseResult) -> Verdict:
     """Hold one target against a case's result."""
-    needed = [name for name in (SUBJECT, target.over) if name is not None]
+    needed = [name for name in (target.subject, target.over) if name is not None]
     for name in needed:
         obstacle = why_unmeasured(name, result)
         if obstacle:

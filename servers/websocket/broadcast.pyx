@@ -3,7 +3,8 @@
 from cpython.bytes cimport PyBytes_GET_SIZE
 
 from .frames cimport OP_BINARY, OP_TEXT
-from .session cimport OPEN, Session, WebSocketContext
+from .sender cimport OPEN, Flusher
+from .session cimport Session
 
 from ...runtime import limits
 from .deflate import compress_alone
@@ -26,7 +27,7 @@ def broadcast(connections, message, *, binary=None, slow="drop"):
     Raises TypeError for what is no message or no connection, ValueError for text that is not UTF-8 and another `slow`.
     """
     cdef Session session
-    cdef WebSocketContext shared = None
+    cdef Flusher flusher = None
     cdef bytes payload, frame
     cdef dict compressed = {}
     cdef int opcode, delivered = 0
@@ -46,10 +47,10 @@ def broadcast(connections, message, *, binary=None, slow="drop"):
         session = websocket._session
         if session is None or session.state != OPEN:
             continue
-        if session.websockets is not shared:
-            shared = session.websockets
+        if session.flusher is not flusher:
+            flusher = session.flusher
             # Of the last broadcast, if it has not gone out to all: one who broadcasts faster than that has to do a share.
-            shared.flush_some(len(everybody) // 8)
+            flusher.flush_some(len(everybody) // 8)
         frame = plain
         if session.deflater is not None and PyBytes_GET_SIZE(payload) >= DEFLATE_FROM:
             window_bits = session.deflater.window_bits

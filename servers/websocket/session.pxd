@@ -1,14 +1,9 @@
 cimport cython
 from ...runtime.deadlines cimport DeadlineQueue
 from ...runtime.request_greenlet cimport RequestGreenlet
-from ..transport cimport IoContext, Transport, iovec
+from ..transport cimport IoContext
 from .frames cimport MessageReader
-
-cdef enum State:
-    OPEN
-    CLOSING    # our close frame has been queued; the peer's has not come
-    ENDING     # no more frames are read, and after those that are queued none is sent
-    CLOSED
+from .sender cimport Flusher, FrameSender
 
 
 @cython.final
@@ -22,20 +17,17 @@ cdef class WebSocketContext:
     cdef DeadlineQueue accept_queue
     cdef readonly size_t max_message
     cdef readonly str compression
-    cdef size_t buffer_limit
+    cdef Flusher flusher
     cdef readonly tuple subprotocols
     cdef readonly bytes server_line
     cdef readonly int open_sessions
     cdef readonly unsigned long long accepted
     cdef set orphans               # sessions whose application runs although the connection is closed
-    cdef object due                # sessions whose backlog is to be flushed by the hub
     cdef int ended(self) except -1
-    cdef int flush_soon(self, Session session) except -1
-    cdef int flush_some(self, Py_ssize_t most) except -1
 
 
 @cython.final
-cdef class Session(Transport):
+cdef class Session(FrameSender):
     cdef WebSocketContext websockets
     cdef MessageReader frames
     cdef object deflater           # with permessage-deflate
@@ -44,12 +36,6 @@ cdef class Session(Transport):
     cdef list inbox                # messages that the application has not taken, or None
     cdef size_t inbox_bytes
     cdef bint paused               # the inbox is full: reading has stopped
-    cdef list backlog              # bytes that have not been given to the kernel yet, or None
-    cdef size_t backlog_start      # of its first
-    cdef size_t backlog_bytes
-    cdef list senders              # greenlets that wait for room in the backlog, or None
-    cdef bytes pong                # to be sent after the backlog
-    cdef State state
     cdef bint heard                # something has arrived since the last ping
     cdef bint pinged               # a pong is awaited
     cdef bint told                 # the application has been told that the connection is closed
@@ -71,25 +57,11 @@ cdef class Session(Transport):
     cdef int call_back(self) except -1
     cdef int run_callbacks(self) except -1
     cdef int send_message(self, object message, object binary) except -1
-    cdef int wait_for_room(self) except -1
-    cdef int put_frame(self, int first_byte, const char* data, size_t size) except -1
-    cdef int put_off(self, bytes data) except -1
-    cdef int wait_to_flush(self) except -1
-    cdef bint has_room(self) noexcept
-    cdef int drop_sent(self, size_t size) except -1
-    cdef int put_control(self, int opcode, bytes payload) except -1
-    cdef int put(self, iovec* pieces, int count) except -1
-    cdef bint put_shared(self, bytes frame) except *
-    cdef int flush(self) except -1
     cdef int begin_close(self, int code, str reason) except -1
     cdef int peer_closed(self) except -1
     cdef int fail_with(self, int code, str reason) except -1
     cdef int end(self) except -1
-    cdef int finish_sending(self) except -1
-    cdef int settle_later(self) except -1
     cdef int settle_now(self) except -1
-    cdef int lost(self) except -1
-    cdef int crash(self, BaseException error) except -1
     cdef int application_failed(self, BaseException error) except -1
     cdef int request_finished(self, BaseException error) except -1
     cdef int application_done(self) except -1

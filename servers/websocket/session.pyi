@@ -2,7 +2,8 @@ from typing import Any
 
 from ...runtime.request_greenlet import RequestGreenlet
 from ..settings import Settings
-from ..transport import IoContext, Transport
+from ..transport import IoContext
+from .sender import FrameSender
 
 class WebSocketContext:
     server: Any
@@ -14,7 +15,7 @@ class WebSocketContext:
     def open_websockets(self) -> list[Any]: ...
     def abort_orphans(self) -> None: ...
 
-class Session(Transport):
+class Session(FrameSender):
     websocket: Any
     close_code: int
     close_reason: str

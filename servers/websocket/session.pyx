@@ -9,16 +9,11 @@ callback style no greenlet is held: one is started when there are messages, call
     ENDING    both close frames are there, or the peer broke the protocol: flush, end the stream, wait for the peer's end
     CLOSED    the descriptor is gone
 
-Nothing grows with what a peer sends or does not take. A full inbox stops the reading, so the peer is slowed down. Frames
-that the kernel does not take go to the backlog, which a write watcher empties, and so do those of broadcasts; beyond its limit senders wait and
-broadcasts pass the connection over. A frame is put whole into the kernel or the backlog, never by a greenlet that waits in
-the middle of it, so frames of any number of senders do not mix.
+Nothing grows with what a peer sends: a full inbox stops the reading, so the peer is slowed down.
 """
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-
-from collections import deque
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
 import gevent
 from gevent import GreenletExit
@@ -27,12 +22,12 @@ from geventwebsocket.websocket import MSG_ALREADY_CLOSED, MSG_SOCKET_DEAD
 
 from ...runtime.deadlines cimport DeadlineQueue, unlink
 from ...runtime.request_greenlet cimport RequestGreenlet, current, greenlet, resume, start
-from ..out_buffer cimport OutBuffer
-from ..transport cimport WOULD_BLOCK, WRITE, IoContext, iovec
+from ..transport cimport WOULD_BLOCK, IoContext, iovec
 from .frames cimport (
-    CLOSE, FAILED, FIN, MAX_HEADER, MESSAGE, NEED_MORE, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG, OP_TEXT, PING, RSV1,
-    Event, MessageReader, is_utf8, put_frame_header,
+    CLOSE, FAILED, FIN, MESSAGE, NEED_MORE, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG, OP_TEXT, PING, RSV1, Event,
+    MessageReader, is_utf8,
 )
+from .sender cimport CLOSED, CLOSING, ENDING, OPEN, Flusher, FrameSender
 
 from ...runtime import limits
 from .frames import encode_close
@@ -49,21 +44,17 @@ cdef extern from "Python.h":
 
 cdef size_t RECV_SIZE = limits.RECV_SIZE
 cdef size_t FAIRNESS_BYTES = limits.FAIRNESS_BYTES
-cdef size_t JOIN_SIZE = limits.JOIN_SIZE
 cdef size_t MESSAGE_COST = limits.MESSAGE_COST
 cdef int FRAME_BATCH = limits.WEBSOCKET_FRAME_BATCH
 cdef Py_ssize_t INBOX = limits.WEBSOCKET_INBOX
 cdef size_t INBOX_BYTES = limits.WEBSOCKET_INBOX_BYTES
-cdef int FLUSH_BATCH = limits.FLUSH_BATCH
 cdef Py_ssize_t DEFLATE_FROM = limits.DEFLATE_FROM
 
 cdef enum:
-    FLUSH_PIECES = 64       # of the backlog, for one `sendmsg`
     # RFC 6455 section 7.4.1 and the IANA registry of close codes.
     NORMAL_CLOSURE = 1000
     GOING_AWAY = 1001
-    NO_STATUS = 1005        # never sent: the close frame had no code
-    ABNORMAL_CLOSURE = 1006 # never sent: there was no close frame
+    ABNORMAL_CLOSURE = 1006  # never sent: there was no close frame
     INTERNAL_ERROR = 1011
 
 
@@ -81,11 +72,10 @@ cdef class WebSocketContext:
         self.accept_queue = DeadlineQueue(io.sweeper, limits.WEBSOCKET_ACCEPT_DELAY)
         self.max_message = settings.websocket_max_message
         self.compression = settings.websocket_compression
-        self.buffer_limit = settings.websocket_buffer
+        self.flusher = Flusher(io, settings.websocket_buffer)
         self.subprotocols = settings.websocket_subprotocols
         self.server_line = f"Server: {settings.server_header}\r\n".encode() if settings.server_header else b""
         self.orphans = set()
-        self.due = deque()
 
     cdef int ended(self) except -1:
         """A connection is closed, and the application has finished with it."""
@@ -99,32 +89,6 @@ cdef class WebSocketContext:
         for each in list(self.orphans):
             (<Session>each).abort()
 
-    cdef int flush_soon(self, Session session) except -1:
-        """Have the backlog of `session` flushed by the hub, some in each turn of the loop."""
-        if not self.due:
-            self.io.later(self.flush_due)
-        self.due.append(session)
-        return 0
-
-    def flush_due(self):
-        """On the hub: flush the backlogs of as many connections as one turn allows."""
-        self.flush_some(FLUSH_BATCH)
-        if self.due:
-            self.io.later(self.flush_due)
-
-    cdef int flush_some(self, Py_ssize_t most) except -1:
-        """Flush the backlogs of up to `most` connections that are due."""
-        cdef Session session
-        while self.due and most > 0:
-            session = self.due.popleft()
-            most -= 1
-            if session.state != CLOSED and session.backlog is not None:
-                try:
-                    session.flush()
-                except BaseException as error:
-                    session.crash(error)
-        return 0
-
     def open_websockets(self):
         """A list of the applications' WebSocket objects whose connections are open."""
         return [
@@ -135,11 +99,12 @@ cdef class WebSocketContext:
 
 
 @cython.final
-cdef class Session(Transport):
+cdef class Session(FrameSender):
     """One WebSocket connection. Its `def` methods are for the application's object and the loop."""
 
     def __init__(self, WebSocketContext websockets not None, websocket, inflater, deflater):
         self.websockets = websockets
+        self.flusher = websockets.flusher
         self.websocket = websocket
         self.deflater = deflater
         self.frames = MessageReader(websockets.max_message, inflater)
@@ -166,12 +131,6 @@ cdef class Session(Transport):
     def on_readable(self):
         try:
             self.pump()
-        except BaseException as error:
-            self.crash(error)
-
-    def on_writable(self):
-        try:
-            self.flush()
         except BaseException as error:
             self.crash(error)
 
@@ -212,7 +171,6 @@ cdef class Session(Transport):
         return 0
 
     cdef int crash(self, BaseException error) except -1:
-        """A failure of ours or the machine's: it costs this connection only."""
         self.context.hub.handle_error(self, type(error), error, error.__traceback__)
         return self.lost()
 
@@ -435,6 +393,8 @@ cdef class Session(Transport):
         cdef bint text = isinstance(message, str) if binary is None else not binary
         cdef int first_byte = FIN | (OP_TEXT if text else OP_BINARY)
         cdef bytes packed
+        if self.state != OPEN:  # before the message is looked at: an echo sends back the None that `receive` ended with
+            raise WebSocketError(MSG_SOCKET_DEAD)
         if isinstance(message, str):
             data = PyUnicode_AsUTF8AndSize(message, &size)
         else:
@@ -444,7 +404,7 @@ cdef class Session(Transport):
             size = PyBytes_GET_SIZE(packed)
             if text and not is_utf8(data, size):
                 raise ValueError("a text message must be UTF-8")
-        if self.backlog_bytes > self.websockets.buffer_limit:
+        if self.backlog_bytes > self.flusher.limit:
             self.wait_for_room()
         elif self.moved >= FAIRNESS_BYTES and current() is not self.context.hub:
             self.yield_if_due()
@@ -460,150 +420,7 @@ cdef class Session(Transport):
             raise WebSocketError(MSG_SOCKET_DEAD)
         return 0
 
-    cdef int wait_for_room(self) except -1:
-        cdef greenlet waiting = current()
-        self.moved = 0
-        while self.backlog_bytes > self.websockets.buffer_limit and self.state == OPEN:
-            if self.senders is None:
-                self.senders = []
-            self.senders.append(waiting)
-            try:
-                self.context.hub.switch()
-            finally:
-                if self.senders is not None and waiting in self.senders:  # woken by an exception
-                    self.senders.remove(waiting)
-        return 0
-
-    cdef int put_frame(self, int first_byte, const char* data, size_t size) except -1:
-        """Send a frame, or queue it. It does not wait."""
-        cdef OutBuffer out = self.context.out
-        cdef iovec pieces[2]
-        cdef char header[MAX_HEADER]
-        cdef size_t header_size = put_frame_header(header, first_byte, size)
-        if size <= JOIN_SIZE:
-            out.size = 0
-            out.append(header, header_size)
-            out.append(data, size)
-            pieces[0].iov_base = out.data
-            pieces[0].iov_len = out.size
-            return self.put(pieces, 1)
-        pieces[0].iov_base = header
-        pieces[0].iov_len = header_size
-        pieces[1].iov_base = <void*>data
-        pieces[1].iov_len = size
-        return self.put(pieces, 2)
-
-    cdef int put_control(self, int opcode, bytes payload) except -1:
-        """Send a control frame, or queue it. Of pongs only the latest is queued (RFC 6455 section 5.5.3)."""
-        if opcode == OP_PONG and self.backlog is not None:
-            self.pong = payload
-            return 0
-        return self.put_frame(FIN | opcode, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
-
-    cdef int put(self, iovec* pieces, int count) except -1:
-        """Send what the kernel takes of `pieces`, and put the rest into the backlog."""
-        cdef Py_ssize_t sent = 0
-        cdef int index
-        cdef bint fresh = self.backlog is None
-        if fresh:
-            sent = self.transmit(pieces, count, 0)
-            if sent < 0:
-                if sent != WOULD_BLOCK:
-                    return self.lost()
-                sent = 0
-        for index in range(count):
-            if <size_t>sent >= pieces[index].iov_len:
-                sent -= pieces[index].iov_len
-                continue
-            self.put_off(
-                PyBytes_FromStringAndSize(<char*>pieces[index].iov_base + sent, pieces[index].iov_len - sent)
-            )
-            sent = 0
-        if fresh and self.backlog is not None:
-            self.wait_to_flush()
-        return 0
-
-    cdef bint put_shared(self, bytes frame) except *:
-        """Put a frame that goes to many behind the backlog, to be flushed soon; False when too much is there already."""
-        if self.backlog_bytes and self.backlog_bytes + PyBytes_GET_SIZE(frame) > self.websockets.buffer_limit:
-            return False
-        if self.backlog is None:
-            self.websockets.flush_soon(self)
-        self.put_off(frame)
-        return True
-
-    cdef int put_off(self, bytes data) except -1:
-        """Put `data` behind the backlog."""
-        if self.backlog is None:
-            self.backlog = [data]
-        else:
-            self.backlog.append(data)
-        self.backlog_bytes += PyBytes_GET_SIZE(data)
-        return 0
-
-    cdef int wait_to_flush(self) except -1:
-        """The kernel takes no more: have the backlog flushed when it does, and the connection lost if it never does."""
-        if self.write_watcher is None:
-            self.write_watcher = self.context.loop.io(self.fd, WRITE)
-        self.write_watcher.start(self.on_writable)
-        self.note_unsent()
-        self.context.write_queue.add(&self.link_out)
-        return 0
-
-    cdef int flush(self) except -1:
-        """Send what the kernel takes of the backlog, and let senders go on when half of it is free."""
-        cdef iovec pieces[FLUSH_PIECES]
-        cdef Py_ssize_t sent = 0, total = 0
-        cdef int count
-        while sent == total and self.backlog is not None:
-            total = 0
-            count = 0
-            for data in self.backlog:
-                pieces[count].iov_base = PyBytes_AS_STRING(data)
-                pieces[count].iov_len = PyBytes_GET_SIZE(data)
-                if count == 0:
-                    pieces[0].iov_base = <char*>pieces[0].iov_base + self.backlog_start
-                    pieces[0].iov_len -= self.backlog_start
-                total += pieces[count].iov_len
-                count += 1
-                if count == FLUSH_PIECES:
-                    break
-            sent = self.transmit(pieces, count, 0)
-            if sent < 0:
-                if sent != WOULD_BLOCK:
-                    return self.lost()
-                sent = 0
-            self.drop_sent(sent)
-        if self.backlog is not None:
-            self.wait_to_flush()
-        else:
-            if self.write_watcher is not None:
-                self.write_watcher.stop()
-            unlink(&self.link_out)
-            self.finish_sending()
-        if self.senders and self.has_room():
-            self.settle_later()
-        return 0
-
-    cdef bint has_room(self) noexcept:
-        return self.backlog_bytes <= self.websockets.buffer_limit // 2
-
-    cdef int drop_sent(self, size_t size) except -1:
-        """Drop the first `size` bytes of the backlog."""
-        cdef Py_ssize_t whole = 0
-        self.backlog_bytes -= size
-        self.backlog_start += size
-        while whole < len(self.backlog) and self.backlog_start >= <size_t>PyBytes_GET_SIZE(self.backlog[whole]):
-            self.backlog_start -= PyBytes_GET_SIZE(self.backlog[whole])
-            whole += 1
-        if whole == len(self.backlog):
-            self.backlog = None
-        elif whole:
-            del self.backlog[:whole]
-        return 0
-
-    cdef int finish_sending(self) except -1:
-        """The backlog is empty."""
+    cdef int backlog_sent(self) except -1:
         cdef bytes pong = self.pong
         if pong is not None:
             self.pong = None

@@ -11,6 +11,7 @@ from loadtests.bench.runner import CaseResult, ServerResult
 from loadtests.bench.stats import Sample
 
 HELLO, BROWSER, FLASK, *_ = CASES
+DEFLATED = next(case for case in CASES if case.name == "ws-deflate")
 
 
 def sample(rate: float) -> Sample:
@@ -79,6 +80,18 @@ def test_a_skipped_case_says_why_in_place_of_a_table() -> None:
 def test_without_hublet_there_are_figures_but_no_ratios() -> None:
     text = to_markdown(make_run(CaseResult(BROWSER, [ServerResult("bjoern", [sample(10)])])))
     assert "| bjoern | 10 | 0.50 | 1.25 |  | 0 |" in text
+
+
+def test_a_case_with_two_styles_of_hublet_has_a_ratio_to_each() -> None:
+    figures = {"megabytes": 1.0, "p50_ms": 1.0, "p99_ms": 2.0, "spread": 2.0, "client_cpu": 0.5}
+    results = [
+        ServerResult(name, [{"rate": rate, **figures}])
+        for name, rate in (("hublet callback", 300.0), ("hublet blocking", 200.0), ("websockets", 100.0))
+    ]
+    lines = to_markdown(make_run(CaseResult(DEFLATED, results))).splitlines()
+    assert "p99 / p50 | hublet callback is | hublet blocking is | Failed rounds |" in "".join(lines)
+    assert "| hublet blocking | 200 | 1.0 | 1.00 | 2.00 | 2.00 | 1.50 x |  | 0 |" in lines
+    assert "| websockets | 100 | 1.0 | 1.00 | 2.00 | 2.00 | 3.00 x | 2.00 x | 0 |" in lines
 
 
 def test_bars_in_cells_do_not_break_a_table() -> None:

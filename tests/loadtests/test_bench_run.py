@@ -17,13 +17,29 @@ from loadtests.bench.cases.case import Case, Options, too_few_descriptors
 from loadtests.bench.errors import RoundFailed, UsageError
 from loadtests.bench.launch import Probe, running, session_members
 from loadtests.bench.runner import choose_servers
-from loadtests.bench.servers import BY_NAME, Server
+from loadtests.bench.servers import BY_NAME
+from loadtests.bench.servers.server import WEBSOCKET, Server
 
 ROOT = Path(__file__).parents[2]
 HELLO = CASES[0]
 WRONG_SERVER = Server(
     "wrong", ("$python", "-m", "http.server", "--bind", "$host", "$port"), lambda: "1.0", frozenset({"wsgi"})
 )
+
+PLAIN_ECHO = """
+import asyncio, sys
+from websockets.asyncio.server import serve
+
+async def echo(connection):
+    async for message in connection:
+        await connection.send(message)
+
+async def main():
+    async with serve(echo, sys.argv[1], int(sys.argv[2]), compression=None) as server:
+        await server.serve_forever()
+
+asyncio.run(main())
+"""
 
 
 def run_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -57,6 +73,36 @@ def test_one_short_run_writes_a_report_with_good_figures(tmp_path: Path) -> None
     assert figures["upload"]["transfers"] >= 1
     assert found["versions"]["gunicorn gevent"].startswith("gunicorn ")
     assert "| gunicorn gevent | " in (tmp_path / "benchmarks.md").read_text()
+
+
+@linux
+@two_cores
+def test_the_websocket_cases_give_good_figures(tmp_path: Path) -> None:
+    cases = ["ws-echo-32", "ws-echo-64k", "ws-deflate", "ws-idle", "ws-broadcast"]
+    run = run_bench(
+        "--only", ",".join(cases), "--servers", "websockets", "--rounds", "1", "--duration", "1",
+        "--connections", "50", "--output", str(tmp_path),
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    found = json.loads((tmp_path / "benchmarks.json").read_text())
+    figures = {name: case["servers"]["websockets"]["summary"] for name, case in found["cases"].items()}
+    assert list(figures) == cases
+    assert all(figures[name]["rate"] > 100 for name in cases if name != "ws-idle")
+    assert figures["ws-echo-32"]["spread"] > 1
+    assert figures["ws-idle"]["connections"] == 50
+    assert 0 < figures["ws-broadcast"]["least"] <= figures["ws-broadcast"]["most"]
+
+
+@linux
+def test_an_echo_that_is_wrong_fails_the_round(tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == "ws-deflate")
+    command = ("$python", "-c", PLAIN_ECHO, "$host", "$port")
+    server = Server("plain", command, lambda: "1", frozenset({WEBSOCKET}))
+    with (
+        pytest.raises(RoundFailed, match=r"failed 64 - wsload: the server declined permessage-deflate"),
+        running(server, "", tmp_path, 0, case.probe) as target,
+    ):
+        case.measure(target, Options(seconds=1))
 
 
 @linux
@@ -109,9 +155,10 @@ def test_server_and_load_must_not_share_a_core() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_wanted_servers_run_where_they_are_able_to(case: Case) -> None:
-    chosen = choose_servers(case, ["nginx", "cheroot", "gunicorn gevent"])
+    able = "aiohttp" if case.name.startswith("ws-") else "gunicorn gevent"
+    chosen = choose_servers(case, ["nginx", "cheroot", "gunicorn gevent", "aiohttp", "picows"])
     assert all(case.needs in server.abilities for server in chosen)
-    assert BY_NAME["gunicorn gevent"] in chosen
+    assert BY_NAME[able] in chosen
     assert [server.name for server in choose_servers(case, [])] == list(case.servers)
 
 

@@ -14,7 +14,7 @@ from loadtests.bench.cases import CASES
 from loadtests.bench.cases.case import Case, Options
 from loadtests.bench.errors import RoundFailed
 from loadtests.bench.launch import Probe, Running
-from loadtests.bench.servers import Server
+from loadtests.bench.servers.server import Server
 from loadtests.bench.stats import Sample
 
 SERVERS = [Server(name, (), lambda: "1.0", frozenset({"wsgi"})) for name in ("one", "two", "three")]
@@ -59,9 +59,10 @@ def test_rounds_are_interleaved(order: list[str]) -> None:
 
 
 def test_missing_servers_are_named_and_left_out(order: list[str]) -> None:
-    missing = dataclasses.replace(SERVERS[1], version=lambda: None)
-    result, _ = run([SERVERS[0], missing], 1)
+    missing = dataclasses.replace(SERVERS[1], version=lambda: None, why_missing=lambda: "Get two.")
+    result, lines = run([SERVERS[0], missing], 1)
     assert (result.missing, order) == (["two"], ["one"])
+    assert lines[0] == "hello: two is not installed. Get two."
 
 
 def test_a_server_that_fails_fails_alone(order: list[str]) -> None:

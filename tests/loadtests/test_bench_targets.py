@@ -10,7 +10,8 @@ from loadtests.bench.runner import CaseResult, ServerResult
 from loadtests.bench.servers import BY_NAME
 from loadtests.bench.targets import judge
 
-HELLO, _, FLASK, WAITING, IDLE, _, _ = CASES
+CASE = {case.name: case for case in CASES}
+HELLO, FLASK, WAITING, IDLE, ECHO = (CASE[name] for name in ("hello", "flask", "waiting", "idle", "ws-echo-32"))
 
 
 def result_of(case: Case, **figures: list[dict[str, float]]) -> CaseResult:
@@ -72,8 +73,18 @@ def test_what_could_not_be_measured_says_why() -> None:
     assert reason(nothing) == "not measured: the figure to compare with is zero"
 
 
+def test_each_style_of_hublet_has_targets_of_its_own() -> None:
+    def samples(rate: float) -> list[dict[str, float]]:
+        return [{"rate": rate, "spread": 2.0}]
+
+    verdicts = judge(result_of(ECHO, hublet_callback=samples(30), hublet_blocking=samples(9), Node_ws=samples(10)))
+    assert [verdict.measured for verdict in verdicts] == [3.0, 0.9, 2.0, 2.0]
+    assert [verdict.met for verdict in verdicts] == [True, False, True, True]
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_cases_name_servers_that_exist_and_are_able(case: Case) -> None:
     assert all(case.needs in BY_NAME[name].abilities for name in case.servers)
     assert all(target.over is None or target.over in case.servers for target in case.targets)
-    assert case.servers[0] == "hublet"
+    assert all(target.subject in case.subjects for target in case.targets)
+    assert case.servers[: len(case.subjects)] == case.subjects

@@ -1,1 +1,1 @@
-"""The WSGI applications that every server runs alike."""
+"""What the servers run: WSGI applications, which are the same for all, and in websocket/ a program for each server."""

@@ -9,5 +9,11 @@ from .hello import BROWSER, FLASK, HELLO
 from .idle import IDLE
 from .transfer import DOWNLOAD, UPLOAD
 from .waiting import WAITING
+from .websocket_broadcast import BROADCASTING
+from .websocket_echo import DEFLATED, ECHO_1K, ECHO_32, ECHO_64K
+from .websocket_idle import IDLE as WEBSOCKET_IDLE
 
-CASES: Final[tuple[Case, ...]] = (HELLO, BROWSER, FLASK, WAITING, IDLE, DOWNLOAD, UPLOAD)
+CASES: Final[tuple[Case, ...]] = (
+    HELLO, BROWSER, FLASK, WAITING, IDLE, DOWNLOAD, UPLOAD,
+    ECHO_32, ECHO_1K, ECHO_64K, DEFLATED, WEBSOCKET_IDLE, BROADCASTING,
+)  # fmt: skip

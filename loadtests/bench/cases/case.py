@@ -13,6 +13,8 @@ from ..stats import Sample
 
 # Descriptors that a client or a server needs beside its connections: libraries, listeners, logs, the event loop.
 SPARE_DESCRIPTORS: Final = 200
+# The server that all this is about, under the name that it has where it takes part once.
+SUBJECT: Final = "hublet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What hublet is to reach: its `figure` at least or at most `bound`, or, with `over`, its ratio to that server's.
+    """What `subject` is to reach: its `figure` at least or at most `bound`, or its ratio to that of the server `over`.
 
     Ratios are "times as good as", so more is better in them whatever the figure is.
     """
@@ -48,6 +50,7 @@ class Target:
     bound: float
     over: str | None = None
     unit: str = ""
+    subject: str = SUBJECT
 
 
 def no_obstacle(options: Options) -> str | None:
@@ -64,6 +67,8 @@ class Case:
     """One thing that is measured for several servers.
 
     `servers` are those compared by default; any other server that has the ability `needs` may be asked for by name.
+    `subjects` are those of ours, which the others are compared with. `app` is the application, and is empty where every
+    server has a program of its own.
     `primary` is the figure that ratios are made of, `worst` names those whose maximum over the rounds is shown rather
     than the median. `obstacle` says what on this machine forbids the case, `prepare` makes its files, and `measure`
     takes one round's figures from a server that runs.
@@ -72,9 +77,10 @@ class Case:
     name: str
     title: str
     method: str
-    app: str
+    app: str = ""
     probe: Probe
     servers: tuple[str, ...]
+    subjects: tuple[str, ...] = (SUBJECT,)
     needs: str
     measure: Callable[[Running, Options], Sample]
     columns: tuple[Column, ...]

@@ -8,7 +8,7 @@ from typing import Final
 from .. import wrk
 from ..apps.plain import GREETING
 from ..launch import Probe, Running
-from ..servers import WSGI
+from ..servers.server import WSGI
 from ..stats import Sample
 from .case import Case, Column, Options, Target
 

@@ -9,7 +9,7 @@ from ..apps.plain import GREETING
 from ..errors import RoundFailed
 from ..launch import Probe, Running
 from ..load import client
-from ..servers import YIELDS
+from ..servers.server import YIELDS
 from ..stats import Sample
 from .case import Case, Column, Options, Target, too_few_descriptors
 

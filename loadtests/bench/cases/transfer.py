@@ -12,7 +12,7 @@ from ..apps.plain import GREETING, UPLOAD_PIECE
 from ..errors import RoundFailed
 from ..launch import Probe, Running
 from ..load import run_client
-from ..servers import FILES, WSGI
+from ..servers.server import FILES, WSGI
 from ..stats import Sample
 from .case import Case, Column, Options, Target
 

@@ -7,7 +7,7 @@ from typing import Final
 from ..apps.plain import GREETING
 from ..launch import Probe, Running
 from ..load import run_client
-from ..servers import YIELDS
+from ..servers.server import YIELDS
 from ..stats import Sample
 from .case import Case, Column, Options, Target, too_few_descriptors
 
