@@ -164,8 +164,8 @@ cdef class Session(FrameSender):
                 queue.add(&self.link_out)
             else:
                 self.lost()
-        elif self.backlog is not None and self.has_progressed():
-            queue.add(&self.link_in)  # the peer is busy with what comes before our close frame
+        elif self.state == CLOSING and self.backlog is not None:
+            queue.add(&self.link_in)  # our close frame is not out yet: it has the time of what comes before it
         else:  # the peer's close frame or its end has not come
             self.lost()
         return 0
@@ -426,7 +426,9 @@ cdef class Session(FrameSender):
             self.pong = None
             if self.state == OPEN:
                 self.put_control(OP_PONG, pong)
-        if self.state == ENDING and self.backlog is None:
+        if self.state == CLOSING:
+            self.websockets.close_queue.add(&self.link_in)  # the peer's time begins when it can have our close frame
+        elif self.state == ENDING and self.backlog is None:
             hublet_end_stream(self.fd)
         return 0
 
