@@ -144,7 +144,8 @@ cdef class Opening(Upgrade):
         self.websocket = None
         unread = taken.buffer[taken.buffer_start:taken.buffer_end] if taken.buffered() else b""
         taken.use(taken.buffered())
-        return socket.socket(fileno=os.dup(taken.fd)), unread
+        taken.socket = socket.socket(fileno=os.dup(taken.fd))
+        return taken.socket, unread
 
     cdef int expired(self, DeadlineQueue queue) except -1:
         """The application has not used its WebSocket; if it holds it, that means that it waits for something else."""
@@ -173,6 +174,8 @@ cdef class Opening(Upgrade):
             return self.session.request_finished(error)
         self.taken.worker = None
         hublet_end_connection(self.taken.fd)  # the application may have duplicates of the descriptor
+        if self.taken.socket is not None:
+            self.taken.socket.close()
         self.taken.close()
         self.websockets.ended()
         # ConnectionError and StopIteration are how libraries tell servers that there is no response to send.
