@@ -9,7 +9,7 @@ cimport cython
 from cpython.object cimport PyObject
 
 import os
-from io import BytesIO
+from io import RawIOBase
 
 from gevent import GreenletExit, socket, spawn
 from geventwebsocket.exceptions import WebSocketError
@@ -23,9 +23,6 @@ from .deflate import Deflater, Inflater
 from .handshake import accept_head, choose_protocol
 from .taken_socket import TakenSocket
 from .websocket import WebSocket
-
-# `wsgi.input` of a request that has become a WebSocket: a handshake has no body.
-NO_INPUT = BytesIO()
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject* each)
@@ -57,6 +54,23 @@ cdef int share_values(dict environ) except -1:
             environ[name] = SHARED.setdefault(value, value)
     return 0
 
+
+class NoInput(RawIOBase):
+    """`wsgi.input` of all requests that have become WebSockets, at its end: a handshake has no body."""
+
+    def readable(self):
+        """Return True."""
+        return True
+
+    def readinto(self, buffer):
+        """Read nothing."""
+        return 0
+
+    def close(self):
+        """Stay open for the others."""
+
+
+NO_INPUT = NoInput()
 
 # What refers to a WebSocket that the application has not touched: its environ, and its opening.
 cdef enum:
