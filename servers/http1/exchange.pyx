@@ -154,8 +154,13 @@ cdef class Exchange:
         finally:
             self.over = True
             self.body.detach()
-            if self.upgrade is not None:
-                self.upgrade.decline()
+            self.withdraw_offer()
+        return 0
+
+    cdef int withdraw_offer(self) except -1:
+        """No other protocol can have the connection any more, unless one has it already."""
+        if self.upgrade is not None:
+            self.upgrade.decline()
         return 0
 
     cdef bint is_taken(self) noexcept:
@@ -396,8 +401,7 @@ cdef class Exchange:
             out.append(b"Connection: keep-alive\r\n", 24)
         out.append(b"\r\n", 2)
         self.head_sent = True
-        if self.upgrade is not None:
-            self.upgrade.decline()
+        self.withdraw_offer()
         self.body.continue_due = False  # an interim response cannot follow the final one
         if self.context.timed:
             self.first_byte = perf_counter()

@@ -11,7 +11,7 @@ from cpython.object cimport PyObject
 import os
 from io import BytesIO
 
-from gevent import GreenletExit, socket
+from gevent import GreenletExit, socket, spawn
 from geventwebsocket.exceptions import WebSocketError
 
 from ...runtime.deadlines cimport DeadlineQueue, unlink
@@ -91,6 +91,7 @@ cdef class Opening(Upgrade):
     def accept(self):
         """Complete the handshake. Raises WebSocketError where something else has been done with the request."""
         if self.state == OFFERED:
+            unlink(&self.link_in)
             # The application's own code chooses; it may even wait, and something else may happen meanwhile.
             protocol = self.choose_protocol()
             if self.state == OFFERED:
@@ -98,7 +99,7 @@ cdef class Opening(Upgrade):
         if self.session is None:
             raise WebSocketError(
                 "the socket has been taken over by the application" if self.taken is not None
-                else "there is no WebSocket: the request has been answered as HTTP"
+                else "there is no WebSocket: the request has been answered as HTTP, or its connection closed"
             )
 
     def choose_protocol(self):
@@ -139,19 +140,29 @@ cdef class Opening(Upgrade):
         taken = TakenConnection.__new__(TakenConnection)
         self.take(taken)
         self.taken = taken
+        self.websockets.open_sessions += 1
         self.websocket = None
         unread = taken.buffer[taken.buffer_start:taken.buffer_end] if taken.buffered() else b""
         taken.use(taken.buffered())
-        return socket.socket(fileno=os.dup(taken.fd)), unread
+        taken.socket = socket.socket(fileno=os.dup(taken.fd))
+        return taken.socket, unread
 
     cdef int expired(self, DeadlineQueue queue) except -1:
         """The application has not used its WebSocket; if it holds it, that means that it waits for something else."""
         if Py_REFCNT(<PyObject*>self.websocket) > UNTOUCHED:
-            try:
-                self.accept()
-            except BaseException as error:
-                self.websockets.io.hub.handle_error(self, type(error), error, error.__traceback__)
+            spawn(self.accept_unused)
+        else:
+            queue.add(&self.link_in)
         return 0
+
+    def accept_unused(self):
+        """Complete the handshake in the application's place; `app_protocol` may wait."""
+        try:
+            self.accept()
+        except WebSocketError:
+            pass  # something else has been done with the request meanwhile
+        except BaseException as error:
+            self.websockets.on_error(self.environ, error, "the WebSocket handshake failed")
 
     cdef int decline(self) except -1:
         Upgrade.decline(self)
@@ -163,7 +174,10 @@ cdef class Opening(Upgrade):
             return self.session.request_finished(error)
         self.taken.worker = None
         hublet_end_connection(self.taken.fd)  # the application may have duplicates of the descriptor
+        if self.taken.socket is not None:
+            self.taken.socket.close()
         self.taken.close()
+        self.websockets.ended()
         # ConnectionError and StopIteration are how libraries tell servers that there is no response to send.
         if error is not None and not isinstance(error, (OSError, StopIteration, GreenletExit)):
             self.websockets.on_error(self.environ, error, "the application failed after taking the socket")

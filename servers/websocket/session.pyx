@@ -164,6 +164,8 @@ cdef class Session(FrameSender):
                 queue.add(&self.link_out)
             else:
                 self.lost()
+        elif self.state == CLOSING and self.backlog is not None:
+            queue.add(&self.link_in)  # our close frame is not out yet: it has the time of what comes before it
         else:  # the peer's close frame or its end has not come
             self.lost()
         return 0
@@ -274,10 +276,10 @@ cdef class Session(FrameSender):
 
     cdef object next_message(self, object timeout):
         """The next message; None once when the connection is closed. Raises WebSocketError after that, or TimeoutError."""
-        if self.inbox is not None:
-            return self.take_message()
         if self.protocol is not None:
             raise RuntimeError("the messages of this WebSocket go to on_message")
+        if self.inbox is not None:
+            return self.take_message()
         if self.state == OPEN:
             if self.reader is not None:
                 raise RuntimeError("another greenlet is already receiving from this WebSocket")
@@ -376,6 +378,8 @@ cdef class Session(FrameSender):
             pass  # most have never heard of that None: they take it for a message, or try to send it back
         try:
             protocol.on_close()
+        except (WebSocketError, GreenletExit):
+            pass  # it tried to send, or has been killed
         except BaseException as error:
             self.report(error)
         self.application_done()
@@ -422,7 +426,9 @@ cdef class Session(FrameSender):
             self.pong = None
             if self.state == OPEN:
                 self.put_control(OP_PONG, pong)
-        if self.state == ENDING and self.backlog is None:
+        if self.state == CLOSING:
+            self.websockets.close_queue.add(&self.link_in)  # the peer's time begins when it can have our close frame
+        elif self.state == ENDING and self.backlog is None:
             hublet_end_stream(self.fd)
         return 0
 
@@ -479,7 +485,7 @@ cdef class Session(FrameSender):
         self.context.linger_queue.add(&self.link_in)
         if self.backlog is None:
             hublet_end_stream(self.fd)
-        return 0
+        return self.settle_later() if self.senders else 0
 
     cdef int lost(self) except -1:
         """Close the descriptor: the peer is gone, or the connection has come to its regular end."""
