@@ -34,7 +34,7 @@ class Chat(WebSocketApplication):
         names = [getattr(each, "nickname", "") for each in self.ws.handler.server.clients.values()]
         self.tell(client.nickname, text, names)
 
-    def on_close(self) -> None:
+    def on_close(self, reason: str | None) -> None:
         self.tell("went", self.ws.handler.active_client.nickname)
 
     def tell(self, *words: Any) -> None:
