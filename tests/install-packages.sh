@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that tests and benchmarks use. Without root it only says which are missing.
 set -euo pipefail
-declare -A provides=([curl]=curl [wrk]=wrk [nginx]=nginx-light)
+declare -A provides=([curl]=curl [wrk]=wrk [nginx]=nginx-light [chromium]=chromium)
 missing=()
 for command in "${!provides[@]}"; do
     PATH="$PATH:/usr/sbin" command -v "$command" >/dev/null || missing+=("${provides[$command]}")

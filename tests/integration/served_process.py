@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -24,14 +25,21 @@ def wait_until(condition: Callable[[], object], what: Callable[[], object]) -> N
         time.sleep(0.01)
 
 
+def free_port() -> int:
+    """A port that nothing listens on at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
 class ServedProcess:
     """The command, its log, and the number of sockets that it has open."""
 
-    def __init__(self, folder: Path, target: str, *options: str) -> None:
+    def __init__(self, folder: Path, target: str, *options: str, port: int = 0) -> None:
         self.log_file = folder / f"log-{os.urandom(4).hex()}"
         with self.log_file.open("wb") as log:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "hublet", target, "--bind", "127.0.0.1:0", "--log-level", "debug", *options],
+                [sys.executable, "-m", "hublet", target, "--bind", f"127.0.0.1:{port}", "--log-level", "debug", *options],
                 cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         try:
@@ -79,7 +87,8 @@ class ServedProcess:
 
     def stop(self) -> None:
         """End the process as a supervisor would; it must have nothing left to wait for."""
-        self.popen.terminate()
+        if self.popen.poll() is None:
+            self.popen.terminate()
         assert self.popen.wait(PATIENCE) == 0, self.log
         assert "requests in flight: 0," in self.log
         assert "stopped" in self.log
