@@ -69,14 +69,13 @@ class Browser:
         """Go to a page."""
         assert "errorText" not in self.do("Page.navigate", url=url)
 
-    def wait_for(self, expression: str) -> Any:
-        """Wait until an expression is true on the page; return its value."""
+    def wait_for(self, expression: str) -> None:
+        """Wait until an expression is true on the page."""
         deadline = time.monotonic() + PATIENCE
-        while not (value := self.evaluate(f"(() => {{ try {{ return {expression} }} catch {{ return null }} }})()")):
+        while not self.evaluate(f"(() => {{ try {{ return !!({expression}) }} catch {{ return false }} }})()"):
             assert time.monotonic() < deadline, f"{expression}; the page: {self.evaluate('document.body.innerText')}"
             time.sleep(0.02)
-        return value
 
     def text(self, selector: str) -> str:
-        """The text of an element, as an expression for `wait_for`."""
+        """The text of an element, as an expression."""
         return f"document.querySelector({json.dumps(selector)}).textContent.trim()"
