@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
 
 from tests.test_readme import PATIENCE, free_port, running
 
@@ -72,19 +73,19 @@ def test_callback_style(folder: Path) -> None:
 
 def test_subprotocols(folder: Path) -> None:
     with serving(ECHO.replace("echo:app", "versions:app"), folder) as address:
-        with connect(f"{address}/orders", subprotocols=["orders.v1", "orders.v2"]) as client:  # type: ignore[list-item]
+        with connect(f"{address}/orders", subprotocols=[Subprotocol("orders.v1"), Subprotocol("orders.v2")]) as client:
             assert client.subprotocol == "orders.v2"
             assert client.recv(PATIENCE) == "speaking orders.v2"
-        with connect(f"{address}/orders", subprotocols=["orders.v1"]) as client:  # type: ignore[list-item]
+        with connect(f"{address}/orders", subprotocols=[Subprotocol("orders.v1")]) as client:
             assert client.subprotocol is None
 
 
 def test_origins(folder: Path) -> None:
     with serving(WITH_ORIGINS, folder) as address:
         for admitted in ("https://shop.example", "https://www.shop.example", address.replace("ws", "http")):
-            with connect(address, origin=admitted) as client:  # type: ignore[arg-type]
+            with connect(address, origin=Origin(admitted)) as client:
                 assert ask(client, "hello") == "hello"
-        with pytest.raises(InvalidStatus, match="403"), connect(address, origin="https://elsewhere.example"):  # type: ignore[arg-type]
+        with pytest.raises(InvalidStatus, match="403"), connect(address, origin=Origin("https://elsewhere.example")):
             pass
 
 

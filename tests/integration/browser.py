@@ -12,10 +12,19 @@ from websockets.sync.client import connect
 
 from .served_process import PATIENCE, wait_until
 
-OPTIONS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync --remote-debugging-port=0"
-).split()
+# No services of its maker, no use of the graphics card or of /dev/shm, and no sandbox, which root cannot have.
+OPTIONS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-port=0",
+]
 
 
 class Browser:

@@ -37,11 +37,11 @@ class ServedProcess:
 
     def __init__(self, folder: Path, target: str, *options: str, port: int = 0) -> None:
         self.log_file = folder / f"log-{os.urandom(4).hex()}"
+        command = [sys.executable, "-m", "hublet", target, "--bind", f"127.0.0.1:{port}", "--log-level", "debug"]
         with self.log_file.open("wb") as log:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "hublet", target, "--bind", f"127.0.0.1:{port}", "--log-level", "debug", *options],
-                cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
+                [*command, *options], cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
         try:
             wait_until(lambda: self.popen.poll() is not None or "listening on" in self.log, lambda: self.log)
             found = re.search(r"listening on http://([0-9.]+:([0-9]+))", self.log)

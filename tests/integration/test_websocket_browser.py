@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from tests.conftest import ROOT
 
@@ -112,3 +113,23 @@ def test_without_websockets_the_page_falls_back_to_events(browser: Browser, tmp_
     finally:
         flask.kill()
         flask.wait(PATIENCE)
+
+
+def test_a_chat(browser: Browser, tmp_path: Path) -> None:
+    served = ServedProcess(tmp_path, "examples.chat.app:app", "--grace", "2")
+    try:
+        browser.open(f"http://{served.authority}/?room=tea&nickname=Ann")
+        browser.wait_for(f"{browser.text('#status')} === 'Connected'")
+        browser.wait_for(f"{browser.text('#members')} === 'Ann (you)'")
+        with connect(f"ws://{served.authority}/live?room=tea&nickname=Bob") as bob:
+            browser.wait_for(f"{browser.text('#members')} === 'Ann (you)Bob'")
+            bob.send("hello, <b>Ann</b>")
+            browser.wait_for("[...document.querySelectorAll('#talk p')].at(-1).textContent === 'hello, <b>Ann</b>'")
+            browser.evaluate("document.querySelector('#text').value = 'hello, Bob'")
+            browser.evaluate("document.querySelector('#say button').click()")
+            browser.wait_for(browser.text("#talk .own p") + " === 'hello, Bob'")
+        browser.wait_for(f"{browser.text('#talk')}.endsWith('Bob has left')")
+        browser.open("about:blank")
+        served.stop()
+    finally:
+        served.kill()
