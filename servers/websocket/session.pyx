@@ -509,7 +509,7 @@ cdef class Session(FrameSender):
         """In the application's greenlet: it has raised `error`."""
         if isinstance(error, GreenletExit):
             return self.begin_close(GOING_AWAY, "")
-        if self.state == OPEN or not isinstance(error, (OSError, StopIteration)):
+        if self.state == OPEN or not isinstance(error, (WebSocketError, ConnectionError, StopIteration)):
             self.report(error)  # otherwise it is how it found out that the peer is gone
         return self.begin_close(INTERNAL_ERROR, "")
 

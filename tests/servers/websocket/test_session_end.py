@@ -427,6 +427,19 @@ def test_how_applications_end_when_the_peer_has_gone(serve: Serving, error: type
     is_gone(served)
 
 
+@pytest.mark.parametrize("error", [FileNotFoundError, TimeoutError, ValueError])
+def test_other_errors_are_reported_although_the_peer_has_gone(serve: Serving, error: type[Exception]) -> None:
+    def use(ws: WebSocket) -> None:
+        for _ in ws:
+            pass
+        raise error("in vain")
+
+    served = serve(blocking(use))
+    open_peer(served).client.reset()
+    served.until(websockets=0)
+    assert served.log.count("Traceback") == 1
+
+
 def test_an_on_close_that_sends(serve: Serving) -> None:
     class Polite(Echo):
         def on_close(self, *args: Any) -> None:
