@@ -178,6 +178,12 @@ cdef class Opening(Upgrade):
         except BaseException as error:
             self.websockets.on_error(self.environ, error, "the WebSocket handshake failed")
 
+    cdef int unanswered(self) except -1:
+        """It had nothing to say on the WebSocket: complete the handshake, as gevent-websocket does, and close."""
+        if self.state == OFFERED:
+            self.accept()
+        return 0
+
     cdef int decline(self) except -1:
         Upgrade.decline(self)
         self.websocket = None

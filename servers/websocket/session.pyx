@@ -30,6 +30,7 @@ from .frames cimport (
 from .sender cimport CLOSED, CLOSING, ENDING, OPEN, Flusher, FrameSender
 
 from ...runtime import limits
+from ...runtime.request_greenlet import pass_interrupt
 from .frames import encode_close
 
 cdef extern from *:
@@ -404,13 +405,7 @@ cdef class Session(FrameSender):
             size = PyBytes_GET_SIZE(packed)
             if text and not is_utf8(data, size):
                 raise ValueError("a text message must be UTF-8")
-        if self.backlog_bytes > self.flusher.limit:
-            self.wait_for_room()
-        elif self.moved >= FAIRNESS_BYTES and current() is not self.context.hub:
-            self.yield_if_due()
-        if self.state != OPEN:
-            raise WebSocketError(MSG_SOCKET_DEAD)
-        self.moved += size + MESSAGE_COST
+        self.take_turn(size)
         if self.deflater is not None and size >= DEFLATE_FROM:
             packed = self.deflater.compress(data[:size])
             self.put_frame(first_byte | RSV1, PyBytes_AS_STRING(packed), PyBytes_GET_SIZE(packed))
@@ -418,6 +413,17 @@ cdef class Session(FrameSender):
             self.put_frame(first_byte, data, size)
         if self.state == CLOSED:
             raise WebSocketError(MSG_SOCKET_DEAD)
+        return 0
+
+    cdef int take_turn(self, size_t size) except -1:
+        """Before a frame of `size` bytes: wait while too much waits for the peer, and let others run now and then."""
+        if self.backlog_bytes > self.flusher.limit:
+            self.wait_for_room()
+        elif self.moved >= FAIRNESS_BYTES and current() is not self.context.hub:
+            self.yield_if_due()
+        if self.state != OPEN:
+            raise WebSocketError(MSG_SOCKET_DEAD)
+        self.moved += size + MESSAGE_COST
         return 0
 
     cdef int backlog_sent(self) except -1:
@@ -428,8 +434,8 @@ cdef class Session(FrameSender):
                 self.put_control(OP_PONG, pong)
         if self.state == CLOSING:
             self.websockets.close_queue.add(&self.link_in)  # the peer's time begins when it can have our close frame
-        elif self.state == ENDING and self.backlog is None:
-            hublet_end_stream(self.fd)
+        elif self.state == ENDING:
+            return self.end_stream()
         return 0
 
     # The end.
@@ -482,10 +488,17 @@ cdef class Session(FrameSender):
         self.use(self.buffered())
         self.paused = False
         self.start_reading()
-        self.context.linger_queue.add(&self.link_in)
         if self.backlog is None:
-            hublet_end_stream(self.fd)
+            self.end_stream()
+        else:
+            unlink(&self.link_in)  # the write timeout holds until the backlog has gone out
         return self.settle_later() if self.senders else 0
+
+    cdef int end_stream(self) except -1:
+        """Everything has been sent: end our stream, and wait a little for the peer's end."""
+        hublet_end_stream(self.fd)
+        self.context.linger_queue.add(&self.link_in)
+        return 0
 
     cdef int lost(self) except -1:
         """Close the descriptor: the peer is gone, or the connection has come to its regular end."""
@@ -511,7 +524,9 @@ cdef class Session(FrameSender):
             return self.begin_close(GOING_AWAY, "")
         if self.state == OPEN or not isinstance(error, (WebSocketError, ConnectionError, StopIteration)):
             self.report(error)  # otherwise it is how it found out that the peer is gone
-        return self.begin_close(INTERNAL_ERROR, "")
+        self.begin_close(INTERNAL_ERROR, "")
+        pass_interrupt(error)
+        return 0
 
     cdef int request_finished(self, BaseException error) except -1:
         """In the request's greenlet: the application has returned, or raised `error`. Callbacks begin after that."""
@@ -548,6 +563,7 @@ cdef class Session(FrameSender):
         """Send a ping."""
         if self.state != OPEN:
             raise WebSocketError(MSG_ALREADY_CLOSED)
+        self.take_turn(PyBytes_GET_SIZE(payload))
         self.put_control(OP_PING, payload)
 
     def start_close(self, int code, str reason):

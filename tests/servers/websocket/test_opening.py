@@ -499,3 +499,16 @@ def test_an_environ_of_an_open_websocket(serve: Serving) -> None:
     for _ in range(2):
         open_peer(served).expect_close(1000)
     assert found == [b"", b""]
+
+
+def test_an_application_that_has_nothing_to_say_is_connected_and_closed(serve: Serving) -> None:
+    served = serve(blocking())
+    open_peer(served).expect_close(1000)
+    served.until(connections=0, websockets=0)
+    assert served.log == ""
+
+
+def test_a_body_without_start_response_is_still_an_error(serve: Serving) -> None:
+    client = serve(lambda environ, start_response: [b"?"]).connect().send(handshake())
+    assert client.response().status == 500
+    assert "before it called start_response" in serve.all[0].log

@@ -200,3 +200,24 @@ def test_no_greenlet_is_held_while_a_connection_is_idle(serve: Serving) -> None:
     assert sum(1 for each in gc.get_objects() if isinstance(each, greenlet) and each) - before < 5
     for peer in peers:
         peer.leave()
+
+
+def test_pings_to_a_peer_that_does_not_read_wait_like_messages(serve: Serving) -> None:
+    sent = 0
+
+    def ping_for_ever(ws: WebSocket) -> None:
+        nonlocal sent
+        while True:
+            ws.ping(b"x" * 125)
+            sent += 1
+
+    served = narrow(serve(blocking(ping_for_ever), websocket_buffer=4096), receives=4096)
+    peer = open_peer(served, receive_buffer=4096)
+    wait_until(lambda: sent)
+    before = -1
+    while before != sent:
+        before = sent
+        settle()
+    assert sent < 10_000
+    peer.client.reset()
+    served.until(connections=0, websockets=0)
