@@ -33,6 +33,11 @@ MAX_DRAIN: Final = 64 * KIB
 # decompressor each time; nobody needs it more than once a fragment, and two bytes are enough to ask for it.
 MAX_FINAL_BLOCKS: Final = 1024
 
+# Proxies. A longer way from a client to a server than this is a loop or a forgery.
+MAX_PROXY_HOPS: Final = 10
+# Peers of which it is remembered whether they are trusted: proxies are few, and strangers may be many.
+PEERS_REMEMBERED: Final = 1024
+
 # Waits.
 HEAD_TIMEOUT: Final = 10.0
 BODY_TIMEOUT: Final = 30.0

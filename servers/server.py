@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable
-from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY
+from socket import AF_INET, AF_INET6, AF_UNIX, IPPROTO_TCP, TCP_NODELAY
 from socket import socket as Socket
 from typing import Any
 
@@ -26,6 +26,7 @@ from .access_log import AccessLog
 from .error_log import RecordFormatter
 from .http1.connection import Endpoint, Engine
 from .http1.exchange import FileWrapper
+from .proxies import TrustedProxies
 from .pywsgi_arguments import bound_socket, connection_limit, make_record, make_stream, spawn_limit
 from .settings import Settings
 from .websocket.clients import Clients
@@ -56,6 +57,7 @@ class Statistics:
     rejected: int
     timed_out: int
     dropped_fields: int
+    untrusted_fields: int
 
 
 class WSGIServer:
@@ -101,6 +103,7 @@ class WSGIServer:
         self.settings = settings if bound is None else dataclasses.replace(settings, max_in_flight=bound)
         self._engine: Engine | None = None
         self._websockets: WebSocketContext | None = None
+        self._proxies: TrustedProxies | None = None
         self._retired = False  # the engine belongs to a life that has ended
         self._idle = Event()
         if application is not None:  # a subclass may have it as a method
@@ -164,7 +167,7 @@ class WSGIServer:
         """Return the present counters; all zero before `start`."""
         engine = self._engine
         if engine is None:
-            return Statistics(0, 0, 0, 0, 0, 0, 0, 0, 0)
+            return Statistics(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
         return Statistics(
             connections=engine.open_connections,
             in_flight=engine.in_flight,
@@ -175,6 +178,7 @@ class WSGIServer:
             rejected=engine.rejected,
             timed_out=engine.timed_out,
             dropped_fields=sum(endpoint.parser.dropped_fields for endpoint in self._endpoints),
+            untrusted_fields=0 if self._proxies is None else self._proxies.untrusted_fields,
         )
 
     @property
@@ -217,6 +221,10 @@ class WSGIServer:
             self._engine = Engine(self.settings, self.application, self._on_error, make_record(self.log), limit)
             self._websockets = WebSocketContext(self._engine, self.settings, self._on_error, self)
             self._engine.upgrader = Upgrader(self._websockets, self.settings, self._on_error)
+            self._proxies = TrustedProxies(
+                self.settings.trusted_proxies, self.settings.proxy_fields, self.settings.max_proxy_hops, self._on_error
+            )
+            self._engine.forwarded = self._proxies.apply
             CALLBACK_STYLE.apply()
             if log.isEnabledFor(logging.DEBUG):
                 self._engine.on_refuse = self._on_refuse
@@ -239,7 +247,7 @@ class WSGIServer:
 
         The server takes a duplicate of the descriptor: the caller may close its own. `address` is that of the peer. A
         server that has no other connections needs no listener: `WSGIServer([], app)`. Raises RuntimeError unless the
-        server has been started.
+        server has been started, and OSError for a connection without an address that has ended.
         """
         if self._engine is None or not self.started:
             raise RuntimeError("the server has not been started")
@@ -248,6 +256,8 @@ class WSGIServer:
         endpoint = Endpoint(self._engine, self._base_environ(socket), self.settings)
         own = socket.dup()
         own.setblocking(False)
+        if address is None and socket.family != AF_UNIX:
+            address = socket.getpeername()  # not to be taken for a peer on a Unix socket, who may be trusted
         host, port = address[:2] if isinstance(address, tuple) else ("", "")
         self._engine.adopt(endpoint, own.detach(), host, str(port))
 
@@ -380,9 +390,9 @@ class WSGIServer:
 def request_name(environ: dict[str, Any]) -> str:
     """Name a request for the error log: what was asked for, and by whom."""
     get = environ.get
-    return (
-        f"{get('REQUEST_METHOD', '-')} {get('RAW_URI', '-')} from {get('REMOTE_ADDR', '-')}:{get('REMOTE_PORT', '-')}"
-    )
+    port = get("REMOTE_PORT")
+    client = f"{get('REMOTE_ADDR') or '-'}:{port}" if port else get("REMOTE_ADDR") or "-"
+    return f"{get('REQUEST_METHOD', '-')} {get('RAW_URI', '-')} from {client}"
 
 
 def run_on_hub(callback: Callable[[], object]) -> None:

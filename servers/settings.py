@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, get_args
 
 from ..runtime import limits
 from ..runtime.errors import SettingsError
+from .proxies import DEFAULT_PROXIES, FIELDS, check_proxy, check_proxy_field
 from .websocket.deflate import Compression
 from .websocket.handshake import check_origin_pattern, check_protocol
 
@@ -81,6 +82,24 @@ class Settings:
     )
     max_body: int = setting(
         limits.MAX_BODY, "limits", "largest request body; a larger one gets 413; 0: no limit", unit="bytes", least=0
+    )
+
+    trusted_proxies: tuple[str, ...] = setting(
+        DEFAULT_PROXIES,
+        "proxies",
+        "whose Forwarded and X-Forwarded-* fields are taken over, while those of others are removed: an IP address, a "
+        "network such as 10.0.0.0/8, unix for peers on Unix sockets, or * for anybody; may be repeated",
+    )
+    proxy_fields: tuple[str, ...] = setting(
+        FIELDS,
+        "proxies",
+        "field that trusted proxies set or remove; the rest of these are a client's and are removed; may be repeated",
+    )
+    max_proxy_hops: int = setting(
+        limits.MAX_PROXY_HOPS,
+        "proxies",
+        "how many elements of X-Forwarded-For and Forwarded are looked at for the client, from the right",
+        least=1,
     )
 
     head_timeout: float = setting(
@@ -194,6 +213,8 @@ class Settings:
         if any(ord(char) < 0x20 or ord(char) > 0x7E for char in self.server_header):
             raise SettingsError("server_header", self.server_header, "must be printable ASCII")
         for name, check in (
+            ("trusted_proxies", check_proxy),
+            ("proxy_fields", check_proxy_field),
             ("websocket_origins", check_origin_pattern),
             ("websocket_subprotocols", check_protocol),
         ):

@@ -24,6 +24,8 @@ PURE = [
     "servers.http1.chunked",
     "servers.http1.response_head",
     "servers.out_buffer",
+    "servers.forwarded",
+    "servers.proxies",
     "servers.websocket.frames",
     "servers.websocket.masking",
     "servers.websocket.utf8",

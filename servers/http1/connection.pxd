@@ -16,6 +16,7 @@ cdef class Engine(ExchangeContext):
     cdef DeadlineQueue idle_queue
     cdef object record             # the access log's record, or None
     cdef public object upgrader    # called as upgrader(environ) for an Upgrade field: an Upgrade, or None
+    cdef public object forwarded   # called as forwarded(environ, peer) for a proxy's fields; None leaves them alone
     cdef public object on_room     # called when there may be room again, while accepting pauses for want of it
     cdef public object on_refuse   # called as on_refuse(environ, status, reason), or None
     cdef readonly int max_connections
@@ -67,6 +68,7 @@ cdef class Connection(Transport):
     cdef int serve_buffered(self) except -1
     cdef int begin(self, const char* data, size_t size, bint buffered) except -1
     cdef int admit(self, Head head) except -1
+    cdef int heed_proxy(self, dict environ) except -1
     cdef int offer_upgrade(self, dict environ) except -1
     cdef int dispatch(self) except -1
     cdef int run_exchange(self) except -1

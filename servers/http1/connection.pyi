@@ -11,6 +11,7 @@ class Engine(ExchangeContext):
     app: Callable[..., Any]
     on_room: Callable[[], object] | None
     on_refuse: Callable[[dict[str, Any], int, str], object] | None
+    forwarded: Callable[[dict[str, Any], str], object] | None
     upgrader: Callable[[dict[str, Any]], Upgrade | None] | None
     cut_off: int
     max_connections: int

@@ -402,6 +402,8 @@ cdef class Connection(Transport):
         environ["REMOTE_ADDR"] = self.remote_host
         environ["REMOTE_PORT"] = self.remote_port
         self.exchange = make_exchange(engine, self, head)  # takes the environ out of the head
+        if head.forwarded and engine.forwarded is not None and not self.heed_proxy(environ):
+            return 0
         if 0 < <long long>engine.max_body < head.content_length:
             return self.refuse(413, f"the request body is larger than {engine.max_body} bytes", b"")
         if "HTTP_UPGRADE" in environ and engine.upgrader is not None and not self.offer_upgrade(environ):
@@ -414,6 +416,14 @@ cdef class Connection(Transport):
             engine.queued += 1
             return 0
         return self.dispatch()
+
+    cdef int heed_proxy(self, dict environ) except -1:
+        """Have what a proxy says of the client taken over or removed; 0 if it is malformed and has been refused."""
+        try:
+            self.engine.forwarded(environ, self.remote_host)
+        except RequestRejected as rejected:
+            return self.refuse(rejected.status, rejected.reason, rejected.fields)
+        return 1
 
     cdef int offer_upgrade(self, dict environ) except -1:
         """Let another protocol see whether the request asks for it; 0 if it does so wrongly and has been refused."""
@@ -538,10 +548,10 @@ cdef class Connection(Transport):
         if exchange is not None:
             exchange.withdraw_offer()
             environ = exchange.environ
-        elif environ is None:
-            environ = {}
-        environ["REMOTE_ADDR"] = self.remote_host
-        environ["REMOTE_PORT"] = self.remote_port
+        else:
+            environ = {} if environ is None else environ
+            environ["REMOTE_ADDR"] = self.remote_host
+            environ["REMOTE_PORT"] = self.remote_port
         size = put_simple_response(self.engine, status, reason, environ.get("REQUEST_METHOD") != "HEAD", extra)
         piece.iov_base = self.engine.out.data
         piece.iov_len = self.engine.out.size

@@ -27,6 +27,7 @@ cdef class Head:
     cdef readonly bint expect_continue
     cdef readonly bint upgrade
     cdef readonly bint is_head
+    cdef readonly bint forwarded
 
 
 @cython.final

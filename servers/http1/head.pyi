@@ -10,6 +10,7 @@ class Head:
     expect_continue: bool
     upgrade: bool
     is_head: bool
+    forwarded: bool
 
 class HeadParser:
     dropped_fields: int

@@ -59,6 +59,7 @@ cdef enum:
     CONNECTION
     EXPECT
     COOKIE
+    FORWARDED  # Forwarded and X-Forwarded-*: a proxy's word on the client, which anybody else could forge
 
 cdef struct Known:
     PyObject* key     # the interned environ key, kept for the life of the process
@@ -86,8 +87,9 @@ KNOWN_NAMES = (
 ).split()
 SPECIAL_FIELDS = {
     "host": HOST, "content-length": CONTENT_LENGTH, "transfer-encoding": TRANSFER_ENCODING, "connection": CONNECTION,
-    "expect": EXPECT, "cookie": COOKIE,
+    "expect": EXPECT, "cookie": COOKIE, "forwarded": FORWARDED,
 }
+SPECIAL_FIELDS.update((name, FORWARDED) for name in KNOWN_NAMES if name.startswith("x-forwarded-"))
 
 cdef str METHOD = "REQUEST_METHOD", PATH = "PATH_INFO", QUERY = "QUERY_STRING", RAW = "RAW_URI"
 cdef str PROTOCOL = "SERVER_PROTOCOL", HTTP_HOST = "HTTP_HOST"
@@ -174,7 +176,10 @@ cdef bint is_authority(const char* p, size_t n) noexcept:
 
 @cython.final
 cdef class Head:
-    """What one request head says: the environ built from it, its size in bytes, and the framing of the body."""
+    """What one request head says: the environ built from it, its size in bytes, and the framing of the body.
+
+    `forwarded` says that there is a Forwarded or X-Forwarded-* field, so that other requests need no look for one.
+    """
 
 
 @cython.final
@@ -298,7 +303,7 @@ cdef class HeadParser:
         """Make `head` a new one and parse its request line."""
         head.environ = <dict>PyDict_Copy(self.template)
         head.content_length = -1
-        head.chunked = head.expect_continue = head.upgrade = head.is_head = False
+        head.chunked = head.expect_continue = head.upgrade = head.is_head = head.forwarded = False
         self.te_count = self.length_count = self.host_count = 0
         self.said_close = self.said_keep_alive = self.absolute = False
         return self.parse_request_line(line, size, head)
@@ -425,6 +430,8 @@ cdef class HeadParser:
         if name_size <= NAME_BUFFER:
             known = find_known(name, name_size, hashed)
         if known == NULL:
+            if name_size > 12 and memcmp(name, b"X_FORWARDED_", 12) == 0:
+                head.forwarded = True
             add_field(head.environ, environ_key(line, name_size), value, end - value, ",")
             return True
         if known.special == PLAIN:
@@ -432,6 +439,10 @@ cdef class HeadParser:
             return True
         if known.special == COOKIE:
             add_field(head.environ, <object>known.key, value, end - value, "; ")
+            return True
+        if known.special == FORWARDED:
+            head.forwarded = True
+            add_field(head.environ, <object>known.key, value, end - value, ",")
             return True
         if not self.parse_special(known.special, value, end - value, head):
             return False

@@ -11,29 +11,30 @@ from .session import WebSocketContext
 class Clients(Mapping[tuple[str, int], Any]):
     """A view of a server's open WebSockets; each value has `address`, `ws`, and what the application gives it.
 
-    Nothing is kept for it: it looks at the connections that are open at the moment.
+    Nothing is kept for it: it looks at the connections that are open at the moment. Behind a proxy that does not tell
+    the ports of its clients several have the same address: `values` and `items` have all of them, a look-up the last.
     """
 
     def __init__(self, websockets: WebSocketContext | None) -> None:
         self._websockets = websockets
 
-    def _open(self) -> dict[tuple[str, int], Any]:
+    def _open(self) -> list[Any]:
         found = [] if self._websockets is None else self._websockets.open_websockets()
-        return {each.client.address: each.client for each in found}
+        return [each.client for each in found]
 
     def __getitem__(self, address: tuple[str, int]) -> Any:
-        return self._open()[address]
+        return dict(self.items())[address]
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
-        return iter(self._open())
+        return (each.address for each in self._open())
 
     def __len__(self) -> int:
         return len(self._open())
 
     def values(self) -> Any:
         """The clients, in the order in which they came."""
-        return self._open().values()
+        return self._open()
 
     def items(self) -> Any:
         """Addresses and clients."""
-        return self._open().items()
+        return [(each.address, each) for each in self._open()]

@@ -291,3 +291,15 @@ def test_an_endless_head_is_refused_within_the_limits(start: bytes) -> None:
     for filling in (b"a", b"a: b\r\n", b"%41", b"\t", b" "):
         data = (start + filling * bound)[: bound + len(start)]
         assert isinstance(read_head(data, parser), Refused), (start, filling)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"Forwarded", b"x-forwarded-for", b"X-FORWARDED-PREFIX", b"X-Forwarded-Anything", b"X-Forwarded-" + b"A" * 200],
+)
+def test_a_proxys_field_is_noted(name: bytes) -> None:
+    parser = new_parser()
+    for field, expected in ((b"X-Forwarded", False), (name, True), (b"X_Forwarded-For", False), (name + b"_", False)):
+        head = parser.parse(request(field + b": 1"))
+        assert head is not None
+        assert head.forwarded is expected
