@@ -84,7 +84,8 @@ class WebSocketClient:
         }
         if subprotocols:
             fields["Sec-WebSocket-Protocol"] = ", ".join(subprotocols)
-        fields |= headers
+        replaced = {name.lower() for name in headers}
+        fields = {name: value for name, value in fields.items() if name.lower() not in replaced} | dict(headers)
         lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
         self._socket.sendall("\r\n".join(lines).encode("latin-1"))
         with gevent.Timeout(self.timeout, TimeoutError(f"no answer to the handshake within {self.timeout:g} s")):

@@ -6,10 +6,13 @@ import logging
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from gevent import spawn
 from geventwebsocket.handler import WebSocketHandler as Handler
 
 from .server import WSGIServer
 
+# What a server says of itself in every environ, which hublet's says in its own way.
+OWN_NAMES = ("wsgi.", "SERVER_", "GATEWAY_INTERFACE", "SCRIPT_NAME")
 servers_behind: WeakKeyDictionary[Any, WSGIServer] = WeakKeyDictionary()
 
 
@@ -42,8 +45,22 @@ class WebSocketHandler(Handler):  # type: ignore[misc]
     def handle(self) -> None:
         """Have the connection served; it goes on after this has returned."""
         own = servers_behind.get(self.server)
-        if own is None:
-            own = WSGIServer([], self.server.application, log=self.server.log, error_log=self.server.error_log)
-            own.start()
+        if own is None or not own.started:
+            own = serve_behind(self.server)
             servers_behind[self.server] = own
         own.serve_connection(self.socket, self.client_address)
+
+
+def serve_behind(server: Any) -> WSGIServer:
+    """Start a hublet server for the application of another one; it stops with that one."""
+    environ = {name: value for name, value in server.environ.items() if not name.startswith(OWN_NAMES)}
+    own = WSGIServer([], server.application, log=server.log, error_log=server.error_log, environ=environ)
+    own.start()
+    spawn(stop_with, server._stop_event, own, server.stop_timeout)
+    return own
+
+
+def stop_with(stopped: Any, own: WSGIServer, timeout: float | None) -> None:
+    """Wait for the other server's end."""
+    stopped.wait()
+    own.stop(timeout)

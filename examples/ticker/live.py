@@ -118,7 +118,8 @@ class Feed:
         """Send to this page no more; without pages there is nothing to run for."""
         self.pages.discard(page)
         if not self.pages:
-            self.greenlet.kill(block=False)
+            greenlet, self.greenlet = self.greenlet, None
+            greenlet.kill(block=False)
 
     def run(self) -> None:
         """Send what is new at every tick: encoded once, and never waiting for a slow page."""

@@ -272,12 +272,9 @@ cdef class Connection(Transport):
 
     cdef int hand_over(self, Transport successor) except -1:
         """Another protocol takes over: for HTTP this request and this connection are finished."""
-        cdef Exchange exchange = self.exchange
         self.state = CLOSED
         Transport.hand_over(self, successor)
         self.engine.finished_one()
-        if self.engine.record is not None:
-            self.record(exchange.environ, f"101 {reason_of(101)}", 0, self.started_at, 0.0, perf_counter() - self.started)
         return 0
 
     cdef bint is_reset(self) noexcept:
@@ -475,6 +472,8 @@ cdef class Connection(Transport):
         """The response has been sent, as far as that was possible: decide what becomes of the connection."""
         self.exchange = None
         if exchange.is_taken():
+            if self.engine.record is not None:
+                self.record_switch(exchange)
             return 0
         self.engine.finished_one()
         if self.engine.record is not None:
@@ -588,6 +587,11 @@ cdef class Connection(Transport):
         status = exchange.head.status_text if exchange.head is not None else "-"
         first_byte = exchange.first_byte or now
         self.record(exchange.environ, status, exchange.sent, self.started_at, first_byte - self.started, now - self.started)
+
+    def record_switch(self, Exchange exchange):
+        """Have the access log note a request that ended in another protocol, when the application has returned."""
+        status = f"101 {reason_of(101)}"
+        self.record(exchange.environ, status, 0, self.started_at, 0.0, perf_counter() - self.started)
 
     cdef int record(self, dict environ, str status, sent, double at, double first_byte, double total) except -1:
         try:

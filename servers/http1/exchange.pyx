@@ -443,6 +443,7 @@ cdef class Exchange:
             self.context.cut_off += 1
         if self.is_taken():
             return self.upgrade.finished(error)
+        self.withdraw_offer()  # the answer is HTTP; what follows may wait, in the error log
         if self.context.stopping and isinstance(error, GreenletExit):
             self.close = self.cut_short = True
             return 0 if self.head_sent else self.send_error(503, "the server is stopping")

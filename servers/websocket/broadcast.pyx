@@ -39,11 +39,8 @@ def broadcast(connections, message, *, binary=None, slow="drop"):
         payload.decode()
     opcode = OP_TEXT if text else OP_BINARY
     plain = encode_frame(opcode, payload)
-    everybody = list(connections)
-    for each in everybody:
-        websocket = each if isinstance(each, WebSocket) else getattr(each, "ws", None)
-        if not isinstance(websocket, WebSocket):
-            raise TypeError(f"broadcast: {each!r} is no WebSocket and has none as `ws`")
+    everybody = [each if isinstance(each, WebSocket) else websocket_of(each) for each in connections]
+    for websocket in everybody:
         session = websocket._session
         if session is None or session.state != OPEN:
             continue
@@ -64,3 +61,11 @@ def broadcast(connections, message, *, binary=None, slow="drop"):
         elif slow == "close":
             session.begin_close(TRY_AGAIN_LATER, "the connection is too slow")
     return delivered
+
+
+cdef object websocket_of(object holder):
+    """The WebSocket that an object has as `ws`."""
+    websocket = getattr(holder, "ws", None)
+    if not isinstance(websocket, WebSocket):
+        raise TypeError(f"broadcast: {holder!r} is no WebSocket and has none as `ws`")
+    return websocket

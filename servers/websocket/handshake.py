@@ -222,16 +222,16 @@ def check_origin(environ: Mapping[str, Any], origins: tuple[str, ...]) -> None:
         return
     host = environ.get("HTTP_HOST", "")
     origin = parse_origin(field)
-    if origin is None or origin.wildcard:
-        value = "null" if field == "null" else "*"
-    elif is_same_origin(origin, host) or any(admits(pattern, origin) for pattern in origins):
+    known = origin is not None and not origin.wildcard
+    if known and (is_same_origin(origin, host) or any(admits(pattern, origin) for pattern in origins)):
         return
-    else:
-        value = str(origin)
+    # Only what a browser may have sent is worth advice: with another one, a stranger would write it into the log.
+    remedy = f"--websocket-origins {str(origin) if known else 'null'!r} would admit it"
+    rule = remedy if known or field == "null" else "that is no origin (RFC 6454); --websocket-origins admits others"
     raise RequestRejected(
         403,
         f"the page that opens this WebSocket has the Origin {shown(field)}, which is not that of the Host "
-        f"{shown(host)}; --websocket-origins {value!r} would admit it",
+        f"{shown(host)}; {rule}",
     )
 
 

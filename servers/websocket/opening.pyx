@@ -58,6 +58,8 @@ cdef int share_values(dict environ) except -1:
 class NoInput(RawIOBase):
     """`wsgi.input` of all requests that have become WebSockets, at its end: a handshake has no body."""
 
+    __slots__ = ()
+
     def readable(self):
         """Return True."""
         return True

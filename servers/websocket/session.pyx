@@ -191,6 +191,8 @@ cdef class Session(FrameSender):
         if self.buffered():
             return self.stop_reading()  # until that has been dealt with
         got = self.receive(scratch, RECV_SIZE)
+        if got == 0 and self.state == ENDING and self.backlog is not None:
+            return self.stop_reading()  # the peer only sends no more: what is queued still goes out to it
         if got <= 0:
             return 0 if got == WOULD_BLOCK else self.lost()
         self.heard = True
@@ -351,14 +353,22 @@ cdef class Session(FrameSender):
         cdef CallbackGreenlet fresh = CallbackGreenlet.__new__(CallbackGreenlet)
         fresh.session = self
         self.worker = fresh
-        start(fresh)
+        try:
+            start(fresh)
+        except BaseException:  # for want of memory: it has not run
+            self.worker = None
+            raise
         return 0
 
     cdef int run_callbacks(self) except -1:
         """In the callbacks' greenlet. Raises nothing."""
         try:
             while self.inbox is not None:
-                self.protocol.on_message(self.take_message())
+                try:
+                    self.protocol.on_message(self.take_message())
+                except WebSocketError:
+                    if self.state == OPEN:  # otherwise an answer to this one came too late, and there may be others
+                        raise
         except BaseException as error:
             self.inbox = None
             self.told = True
@@ -375,6 +385,8 @@ cdef class Session(FrameSender):
             if not self.told:
                 self.told = True
                 protocol.on_message(None)
+        except (KeyboardInterrupt, SystemExit) as error:
+            pass_interrupt(error)
         except BaseException:
             pass  # most have never heard of that None: they take it for a message, or try to send it back
         try:
@@ -383,6 +395,7 @@ cdef class Session(FrameSender):
             pass  # it tried to send, or has been killed
         except BaseException as error:
             self.report(error)
+            pass_interrupt(error)
         self.application_done()
 
     # Output, from a greenlet.
@@ -450,8 +463,6 @@ cdef class Session(FrameSender):
         self.close_reason = reason
         self.websockets.close_queue.add(&self.link_in)
         self.put_control(OP_CLOSE, payload)
-        self.inbox = None
-        self.inbox_bytes = 0
         self.paused = False
         if self.state != CLOSED:
             self.resume_input()
@@ -463,9 +474,9 @@ cdef class Session(FrameSender):
         if self.state >= ENDING:
             return 0
         self.state = ENDING
-        self.close_code = self.frames.close_code
-        self.close_reason = self.frames.reason
         if answer:
+            self.close_code = self.frames.close_code
+            self.close_reason = self.frames.reason
             self.put_control(OP_CLOSE, encode_close(self.close_code, ""))
         return self.end()
 
@@ -475,9 +486,9 @@ cdef class Session(FrameSender):
         if self.state >= ENDING:
             return 0
         self.state = ENDING
-        self.close_code = code
-        self.close_reason = reason
         if answer:
+            self.close_code = code
+            self.close_reason = reason
             self.put_control(OP_CLOSE, encode_close(code, reason))
         return self.end()
 
@@ -498,13 +509,13 @@ cdef class Session(FrameSender):
         """Everything has been sent: end our stream, and wait a little for the peer's end."""
         hublet_end_stream(self.fd)
         self.context.linger_queue.add(&self.link_in)
-        return 0
+        return self.start_reading()
 
     cdef int lost(self) except -1:
         """Close the descriptor: the peer is gone, or the connection has come to its regular end."""
         if self.state == CLOSED:
             return 0
-        if self.state != ENDING:
+        if self.state == OPEN:
             self.close_code = ABNORMAL_CLOSURE
             self.close_reason = ""
         self.state = CLOSED
@@ -570,6 +581,8 @@ cdef class Session(FrameSender):
         """Begin the closing handshake for the application, which needs not be told of it again."""
         if self.state == OPEN:
             self.told = self.reader is None
+            self.inbox = None
+            self.inbox_bytes = 0
             self.begin_close(code, reason)
 
     @property

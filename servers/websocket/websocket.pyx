@@ -42,7 +42,11 @@ class WebSocket(GeventWebSocket):
 
     def __iter__(self):
         """Iterate over the messages, until the connection is closed."""
-        return iter(self.receive, None)
+        self.accept()
+        try:
+            yield from iter(self.receive, None)
+        except WebSocketError:
+            pass  # the application has closed it, between two messages
 
     def accept(self):
         """Complete the handshake now rather than at the first use. Raises WebSocketError where it is too late."""

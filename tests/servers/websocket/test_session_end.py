@@ -624,3 +624,65 @@ def test_thousands_come_and_go(serve: Serving) -> None:
     assert len(os.listdir("/proc/self/fd")) == descriptors
     assert resident() - before < 4 << 20
     assert greenlet() is getcurrent()
+
+
+def test_a_peer_that_closes_and_sends_no_more_still_gets_what_is_queued(serve: Serving) -> None:
+    def send_much(ws: WebSocket) -> None:
+        for _ in range(4):
+            ws.send(b"x" * (MIB // 8))  # without a pause between them
+        ws.receive()
+
+    served = narrow(serve(blocking(send_much), websocket_buffer=MIB), receives=4096)
+    peer = open_peer(served, receive_buffer=4096)
+    peer.close(1000)
+    peer.client.end()
+    assert [len(message) for message in peer.receive_all(4)] == [MIB // 8] * 4
+    peer.expect_close(1000)
+
+
+def test_an_application_that_has_closed_keeps_its_own_code(serve: Serving) -> None:
+    sockets: list[WebSocket] = []
+
+    def close(ws: WebSocket) -> None:
+        ws.close(4001, "mine")
+        sockets.append(ws)
+
+    served = serve(blocking(close))
+    peer = open_peer(served)
+    peer.expect_close_frame(4001, "mine")
+    peer.close()
+    served.until(connections=0)
+    assert (sockets[0].close_code, sockets[0].close_reason) == (4001, "mine")
+
+
+def test_iteration_ends_when_the_application_closes(serve: Serving) -> None:
+    found: list[Any] = []
+
+    def until_bye(ws: WebSocket) -> None:
+        for message in ws:
+            found.append(message)
+            if message == "bye":
+                ws.close()
+        found.append("after")
+
+    peer = open_peer(serve(blocking(until_bye)))
+    peer.text("hello").text("bye")
+    peer.expect_close(1000)
+    assert found == ["hello", "bye", "after"]
+
+
+def test_callbacks_go_on_with_the_messages_behind_one_whose_answer_came_too_late(serve: Serving) -> None:
+    found: list[Any] = []
+
+    class Orders(Echo):
+        def on_message(self, message: Any, *args: Any) -> None:
+            found.append(message)
+            if message is not None:
+                gevent.sleep(0.05)
+                self.ws.send("done")
+
+    served = serve(calling(Orders))
+    peer = open_peer(served)
+    peer.text("one").text("two").close(1000)
+    served.until(connections=0, websockets=0)
+    assert found == ["one", "two", None]
