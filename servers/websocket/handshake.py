@@ -222,12 +222,14 @@ def check_origin(environ: Mapping[str, Any], origins: tuple[str, ...]) -> None:
         return
     host = environ.get("HTTP_HOST", "")
     origin = parse_origin(field)
-    known = origin is not None and not origin.wildcard
-    if known and (is_same_origin(origin, host) or any(admits(pattern, origin) for pattern in origins)):
-        return
     # Only what a browser may have sent is worth advice: with another one, a stranger would write it into the log.
-    remedy = f"--websocket-origins {str(origin) if known else 'null'!r} would admit it"
-    rule = remedy if known or field == "null" else "that is no origin (RFC 6454); --websocket-origins admits others"
+    rule = "that is no origin (RFC 6454); --websocket-origins admits others"
+    if field == "null":
+        rule = "--websocket-origins 'null' would admit it"
+    elif origin is not None and not origin.wildcard:
+        if is_same_origin(origin, host) or any(admits(pattern, origin) for pattern in origins):
+            return
+        rule = f"--websocket-origins {str(origin)!r} would admit it"
     raise RequestRejected(
         403,
         f"the page that opens this WebSocket has the Origin {shown(field)}, which is not that of the Host "

@@ -637,7 +637,9 @@ def test_a_peer_that_closes_and_sends_no_more_still_gets_what_is_queued(serve: S
     peer.close(1000)
     peer.client.end()
     assert [len(message) for message in peer.receive_all(4)] == [MIB // 8] * 4
-    peer.expect_close(1000)
+    peer.expect_close_frame(1000)
+    peer.expect_end()
+    peer.client.close()
 
 
 def test_an_application_that_has_closed_keeps_its_own_code(serve: Serving) -> None:
