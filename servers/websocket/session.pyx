@@ -32,13 +32,6 @@ from .sender cimport CLOSED, CLOSING, ENDING, OPEN, Flusher, FrameSender
 from ...runtime import limits
 from .frames import encode_close
 
-cdef extern from *:
-    """
-    #include <sys/socket.h>
-    static void hublet_end_stream(int fd) { shutdown(fd, SHUT_WR); }
-    """
-    void hublet_end_stream(int fd) noexcept
-
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
 
@@ -423,7 +416,7 @@ cdef class Session(FrameSender):
             if self.state == OPEN:
                 self.put_control(OP_PONG, pong)
         if self.state == ENDING and self.backlog is None:
-            hublet_end_stream(self.fd)
+            self.end_stream()
         return 0
 
     # The end.
@@ -478,7 +471,7 @@ cdef class Session(FrameSender):
         self.start_reading()
         self.context.linger_queue.add(&self.link_in)
         if self.backlog is None:
-            hublet_end_stream(self.fd)
+            self.end_stream()
         return 0
 
     cdef int lost(self) except -1:
