@@ -122,11 +122,14 @@ def run(
             list(listeners.values()), application, log=access_log, error_log=error_stream, settings=settings
         )
         life = Life(server, settings.grace)
+        scheme = "https" if server.has_tls else "http"
         if install_signals:
             stack.enter_context(stop_signals(life.signalled))
+            if settings.has_tls:
+                stack.enter_context(reload_signal(server))
         if lifeline is not None:
             stack.enter_context(watched_lifeline(lifeline, life.signalled))
-        serve_until_stopped(server, life, sourced, name, [listener_url(each) for each in listeners.values()])
+        serve_until_stopped(server, life, sourced, name, [listener_url(each, scheme) for each in listeners.values()])
     return 0
 
 
@@ -206,6 +209,23 @@ def stop_signals(signalled: Callable[[int], None]) -> Iterator[None]:
             for number, handler in before.items():
                 if handler is not None:  # None: it was not installed from Python, and is gone
                     signal.signal(number, handler)
+
+
+@contextmanager
+def reload_signal(server: WSGIServer) -> Iterator[None]:
+    """Have SIGHUP read the certificates again; put back afterwards what it did before. Within `stop_signals`."""
+
+    def reload() -> None:
+        if server.reload_certificates():
+            log.info("SIGHUP: the certificates have been read again")
+
+    loop = gevent.get_hub().loop
+    before = signal.signal(signal.SIGHUP, lambda *_: loop.run_callback_threadsafe(gevent.spawn, reload))
+    try:
+        yield
+    finally:
+        if before is not None:  # None: it was not installed from Python, and is gone
+            signal.signal(signal.SIGHUP, before)
 
 
 @contextmanager
