@@ -17,4 +17,6 @@ cdef class Opening(Upgrade):
 
 @cython.final
 cdef class TakenConnection(Transport):
-    pass
+    cdef object relay              # with TLS, between the connection and the application's socket
+    cdef int finish(self) except -1
+    cdef int end_both_ways(self) except -1
