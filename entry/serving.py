@@ -34,6 +34,7 @@ from .servers.error_log import ErrorStream, error_logging, keep_loggers_enabled
 from .servers.listeners import listener_url, open_listeners
 from .servers.server import WSGIServer
 from .servers.settings_sources import OPTIONS, SourcedSettings, settings_from_keywords
+from .servers.tls.certificates import make_ssl_context
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def run(
         for warning in warnings:
             log.warning("%s", warning)
         raise_descriptor_limit()
+        check_certificates(sourced)
         SERVERS.apply()  # before the application imports what this replaces
         listeners = open_listeners(settings.bind, settings.backlog, inherited)
         for listener in listeners.values():
@@ -131,6 +133,16 @@ def run(
             stack.enter_context(watched_lifeline(lifeline, life.signalled))
         serve_until_stopped(server, life, sourced, name, [listener_url(each, scheme) for each in listeners.values()])
     return 0
+
+
+def check_certificates(sourced: SourcedSettings) -> None:
+    """Raise a SettingsError for certificates that cannot be used, before the application's import takes its time."""
+    if sourced.settings.has_tls:
+        try:
+            make_ssl_context(sourced.settings)
+        except SettingsError as error:
+            origin = sourced.origins.get(error.name, "")
+            raise SettingsError(error.name, error.value, error.rule, origin) from None
 
 
 def serve_until_stopped(server: WSGIServer, life: Life, sourced: SourcedSettings, name: str, urls: list[str]) -> None:
