@@ -63,6 +63,7 @@ def load_certificate(settings: Settings, files: CertificateFiles) -> Certificate
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996 deprecates what is older
     context.options |= ssl.OP_NO_RENEGOTIATION  # clients could have us compute for ever
+    context.num_tickets = 1  # each costs a twentieth of a handshake, and clients use the one they got last
     context.set_alpn_protocols(list(PROTOCOLS))
     load_key_pair(context, settings, files)
     if settings.ca_certs:
