@@ -124,6 +124,8 @@ cdef class TlsChannel:
             self.context.clear()
             raise
         self.collect()
+        if self.environ is not None and self.ssl_object.version() == "TLSv1.3":
+            return SHAKE_DONE  # all that is left for the peer is a ticket, which goes out with the first response
         got = self.push(fd, 0)
         if got == GONE:
             self.failure = "the peer has closed the connection"
@@ -229,15 +231,17 @@ cdef class TlsChannel:
     cdef Py_ssize_t encrypt(self, int fd, iovec* pieces, int count, int flags) except? -2:
         cdef const char* data
         cdef size_t size, part, offset = 0, taken = 0
-        cdef Py_ssize_t pushed = self.push(fd, flags)
+        cdef Py_ssize_t pushed
         cdef int index = 0
-        if pushed < 0:
-            return pushed
         if self.failure is not None or self.silent:
             return GONE
-        if self.owed:
-            taken, self.owed = self.owed, 0
-            return taken
+        if self.owed or self.unsent_start:
+            pushed = self.push(fd, flags)
+            if pushed < 0:
+                return pushed
+            if self.owed:
+                taken, self.owed = self.owed, 0
+                return taken
         while True:
             while index < count and offset == pieces[index].iov_len:
                 index += 1
@@ -308,7 +312,7 @@ cdef class TlsChannel:
         self.silent = True
         self.unread = None
         self.filled = False
-        if self.environ is None or self.unsent is not None or self.failure is not None:
+        if self.environ is None or self.failure is not None or self.owed or self.push(fd, 0) < 0:
             return 0
         try:
             try:
