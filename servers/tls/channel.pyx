@@ -124,8 +124,8 @@ cdef class TlsChannel:
             self.context.clear()
             raise
         self.collect()
-        if self.environ is not None and self.ssl_object.version() == "TLSv1.3":
-            return SHAKE_DONE  # all that is left for the peer is a ticket, which goes out with the first response
+        # A session ticket could wait for the first response, but it carries an acknowledgement for which the request of
+        # a peer with Nagle's algorithm would wait.
         got = self.push(fd, 0)
         if got == GONE:
             self.failure = "the peer has closed the connection"

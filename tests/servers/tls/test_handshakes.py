@@ -92,6 +92,11 @@ def test_a_stop_does_not_wait_for_handshakes(secure: Secure) -> None:
     assert served.server.statistics().connections == 0
 
 
+def test_the_session_ticket_waits_for_no_request(secure: Secure, connect: Connect) -> None:
+    client = connect(secure())
+    wait_until(lambda: not client.is_silent(), "the ticket")
+
+
 def test_sessions_are_resumed(secure: Secure, connect: Connect, files: Files) -> None:
     served = secure()
     first = connect(served)
