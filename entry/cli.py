@@ -31,7 +31,7 @@ USAGE_ERROR: Final = 2
 FAILURE: Final = 1
 INTERRUPTED: Final = 130  # as shells report a process that SIGINT ended
 COMMANDS: Final = ("serve",)
-METAVARS: Final = {"count": "N", "size": "SIZE", "number": "SECONDS", "list": "ADDRESS", "text": "TEXT"}
+METAVARS: Final = {"count": "N", "size": "SIZE", "number": "SECONDS", "list": "TEXT", "text": "TEXT"}
 
 DESCRIPTION: Final = "Serve a WSGI application with thousands of requests in flight on one thread."
 TARGET_HELP: Final = """\
@@ -129,10 +129,15 @@ def add_option(section: argparse._ArgumentGroup, option: Option) -> None:
     if option.kind == "flag":
         section.add_argument(option.flag, action=argparse.BooleanOptionalAction, help=text)
     elif option.kind == "list":
-        section.add_argument(option.flag, action="append", metavar=METAVARS["list"], help=text)
+        section.add_argument(option.flag, action="append", metavar=metavar_of(option), help=text)
     else:
-        metavar = f"{{{','.join(option.choices)}}}" if option.choices else METAVARS[option.kind]
+        metavar = f"{{{','.join(option.choices)}}}" if option.choices else metavar_of(option)
         section.add_argument(option.flag, metavar=metavar, help=text)
+
+
+def metavar_of(option: Option) -> str:
+    """What stands for the value in the help."""
+    return option.unit.upper() if option.unit and option.kind in ("list", "text") else METAVARS[option.kind]
 
 
 def describe_unknown(parser: argparse.ArgumentParser, argument: str) -> str:

@@ -34,6 +34,7 @@ from .servers.error_log import ErrorStream, error_logging, keep_loggers_enabled
 from .servers.listeners import listener_url, open_listeners
 from .servers.server import WSGIServer
 from .servers.settings_sources import OPTIONS, SourcedSettings, settings_from_keywords
+from .servers.tls.certificates import make_ssl_context
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def run(
         for warning in warnings:
             log.warning("%s", warning)
         raise_descriptor_limit()
+        check_certificates(sourced)
         SERVERS.apply()  # before the application imports what this replaces
         stack.callback(SERVERS.undo)
         listeners = open_listeners(settings.bind, settings.backlog, inherited)
@@ -123,12 +125,25 @@ def run(
             list(listeners.values()), application, log=access_log, error_log=error_stream, settings=settings
         )
         life = Life(server, settings.grace)
+        scheme = "https" if server.has_tls else "http"
         if install_signals:
             stack.enter_context(stop_signals(life.signalled))
+            if settings.has_tls:
+                stack.enter_context(reload_signal(server))
         if lifeline is not None:
             stack.enter_context(watched_lifeline(lifeline, life.signalled))
-        serve_until_stopped(server, life, sourced, name, [listener_url(each) for each in listeners.values()])
+        serve_until_stopped(server, life, sourced, name, [listener_url(each, scheme) for each in listeners.values()])
     return 0
+
+
+def check_certificates(sourced: SourcedSettings) -> None:
+    """Raise a SettingsError for certificates that cannot be used, before the application's import takes its time."""
+    if sourced.settings.has_tls:
+        try:
+            make_ssl_context(sourced.settings)
+        except SettingsError as error:
+            origin = sourced.origins.get(error.name, "")
+            raise SettingsError(error.name, error.value, error.rule, origin) from None
 
 
 def serve_until_stopped(server: WSGIServer, life: Life, sourced: SourcedSettings, name: str, urls: list[str]) -> None:
@@ -207,6 +222,23 @@ def stop_signals(signalled: Callable[[int], None]) -> Iterator[None]:
             for number, handler in before.items():
                 if handler is not None:  # None: it was not installed from Python, and is gone
                     signal.signal(number, handler)
+
+
+@contextmanager
+def reload_signal(server: WSGIServer) -> Iterator[None]:
+    """Have SIGHUP read the certificates again; put back afterwards what it did before. Within `stop_signals`."""
+
+    def reload() -> None:
+        if server.reload_certificates():
+            log.info("SIGHUP: the certificates have been read again")
+
+    loop = gevent.get_hub().loop
+    before = signal.signal(signal.SIGHUP, lambda *_: loop.run_callback_threadsafe(gevent.spawn, reload))
+    try:
+        yield
+    finally:
+        if before is not None:  # None: it was not installed from Python, and is gone
+            signal.signal(signal.SIGHUP, before)
 
 
 @contextmanager

@@ -42,6 +42,7 @@ PEERS_REMEMBERED: Final = 1024
 HEAD_TIMEOUT: Final = 10.0
 BODY_TIMEOUT: Final = 30.0
 WRITE_TIMEOUT: Final = 30.0
+HANDSHAKE_TIMEOUT: Final = 10.0
 KEEPALIVE_TIMEOUT: Final = 75.0
 # After a final error response the peer may still be sending; closing at once would reset the connection and could
 # destroy the response before it is read (RFC 9112 section 9.6).
@@ -70,6 +71,11 @@ RECV_SIZE: Final = 64 * KIB
 # Response head and body are joined in one buffer, for one `send`, up to this size; larger ones go out by `writev`.
 JOIN_SIZE: Final = 16 * KIB
 SENDFILE_SIZE: Final = 2 * MIB
+
+# TLS. What is encrypted before it is sent, in one `send`: four records.
+TLS_BATCH: Final = 64 * KIB
+# What waits for a peer that has us answer, say by asking for new keys, and takes no answer; a batch may wait besides.
+TLS_UNSENT: Final = 128 * KIB
 
 # 16 KiB data-stack chunks kept for the next greenlet (runtime/stackcache.pyx): 16 MiB at the most.
 STACK_CACHE: Final = 1024

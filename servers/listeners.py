@@ -121,9 +121,9 @@ def format_address(address: tuple[Any, ...]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def listener_url(listener: socket.socket) -> str:
+def listener_url(listener: socket.socket, scheme: str = "http") -> str:
     """The URL under which an open listener is reached, its port as the kernel chose it."""
-    return f"http://{format_address(listener.getsockname())}"
+    return f"{scheme}://{format_address(listener.getsockname())}"
 
 
 def open_listeners(

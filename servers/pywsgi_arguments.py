@@ -1,14 +1,17 @@
-"""What the constructor arguments of `gevent.pywsgi.WSGIServer` mean here: listener, spawn, log, error_log."""
+"""What the constructor arguments of `gevent.pywsgi.WSGIServer` mean here: listener, spawn, log, error_log, TLS."""
 
 from __future__ import annotations
 
+import dataclasses
 import errno
+import os
 import resource
+import ssl
 import sys
 from collections.abc import Callable
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET
 from socket import socket as Socket
-from typing import Any
+from typing import Any, Final
 
 from gevent.pywsgi import LoggingLogAdapter
 
@@ -54,6 +57,31 @@ def connection_limit(settings: Settings) -> int:
     if settings.max_connections or soft == resource.RLIM_INFINITY:
         return settings.max_connections
     return max(soft - min(limits.DESCRIPTOR_RESERVE, soft // 2), 1)
+
+
+# By `cert_reqs` of pywsgi, which has them from ssl.
+CLIENT_CERTIFICATES: Final = {ssl.CERT_NONE: "none", ssl.CERT_OPTIONAL: "optional", ssl.CERT_REQUIRED: "required"}
+# The arguments of ssl that say how a blocking socket behaves, or what is always so here.
+IGNORED: Final = {"server_side", "do_handshake_on_connect", "suppress_ragged_eofs", "ssl_version"}
+FILES: Final = ("certfile", "keyfile", "ca_certs", "ciphers")
+
+
+def tls_settings(settings: Settings, ssl_args: dict[str, Any]) -> tuple[Settings, ssl.SSLContext | None]:
+    """Translate pywsgi's TLS arguments into settings, or a context that is used as it is. Raises TypeError."""
+    known = {*FILES, "ssl_context", "cert_reqs"}
+    unknown = [name for name in ssl_args if name not in known | IGNORED]
+    if unknown:
+        raise TypeError(f"unknown arguments: {', '.join(unknown)}")
+    given = {name: value for name, value in ssl_args.items() if name in known and value is not None}
+    ssl_context = given.pop("ssl_context", None)
+    if ssl_context is not None:
+        if given:
+            raise TypeError(f"ssl_context is complete in itself: set {', '.join(given)} there instead")
+        return settings, ssl_context
+    changes: dict[str, Any] = {name: os.fspath(given[name]) for name in FILES if name in given}
+    if "cert_reqs" in given:
+        changes["client_certificates"] = CLIENT_CERTIFICATES[given["cert_reqs"]]
+    return (dataclasses.replace(settings, **changes) if changes else settings), None
 
 
 class NullStream:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import ssl
 from collections.abc import Callable
 from socket import AF_INET, AF_INET6, AF_UNIX, IPPROTO_TCP, TCP_NODELAY
 from socket import socket as Socket
@@ -20,6 +21,7 @@ from geventwebsocket.handler import WebSocketHandler
 
 from ..patches.gevent_websocket import CALLBACK_STYLE
 from ..runtime import stackcache
+from ..runtime.errors import SettingsError
 from ..runtime.request_greenlet import RequestGreenlet
 from .acceptor import Acceptor
 from .access_log import AccessLog
@@ -27,8 +29,11 @@ from .error_log import RecordFormatter
 from .http1.connection import Endpoint, Engine
 from .http1.exchange import FileWrapper
 from .proxies import TrustedProxies
-from .pywsgi_arguments import bound_socket, connection_limit, make_record, make_stream, spawn_limit
+from .pywsgi_arguments import bound_socket, connection_limit, make_record, make_stream, spawn_limit, tls_settings
 from .settings import Settings
+from .tls.certificates import make_ssl_context
+from .tls.channel import TlsContext
+from .tls.environ import BASE, environ_of
 from .websocket.clients import Clients
 from .websocket.session import WebSocketContext
 from .websocket.upgrader import Upgrader
@@ -56,6 +61,7 @@ class Statistics:
     timed_out: int
     dropped_fields: int
     untrusted_fields: int
+    failed_handshakes: int
 
 
 class WSGIServer:
@@ -65,7 +71,9 @@ class WSGIServer:
     of such sockets. `spawn` bounds the requests in flight: an integer, or a `gevent.pool.Pool` whose size is taken;
     each request has a greenlet of its own whatever is given. `log` receives the access log (an object with `write`, a
     `logging.Logger`, or None), `error_log` becomes `wsgi.errors`, `environ` is added to every request's environ.
-    `settings` holds everything else. Raises TypeError for arguments of pywsgi that have no meaning here.
+    `ssl_context`, or `certfile`, `keyfile`, `ca_certs`, `cert_reqs` and `ciphers`, turn TLS on, as the settings do.
+    `settings` holds everything else. Raises TypeError for arguments of pywsgi that have no meaning here, SettingsError
+    for certificates that cannot be used.
     """
 
     #: How long `stop` without a timeout waits when `spawn` bounds the requests, in seconds; pywsgi's name and default.
@@ -94,9 +102,7 @@ class WSGIServer:
                 "handler_class has no meaning here: hublet has no handler objects; wrap the application instead "
                 "(gevent-websocket's WebSocketHandler is accepted: WebSockets are always served)"
             )
-        if ssl_args:
-            raise TypeError(f"unknown arguments: {', '.join(ssl_args)} (TLS ends at a proxy in front of hublet)")
-        settings = settings or Settings()
+        settings, ssl_context = tls_settings(settings or Settings(), ssl_args)
         bound = spawn_limit(spawn)
         self.settings = settings if bound is None else dataclasses.replace(settings, max_in_flight=bound)
         self._engine: Engine | None = None
@@ -109,6 +115,8 @@ class WSGIServer:
         self.environ = dict(environ or {})
         self.log = log if isinstance(log, AccessLog) else make_stream(log, logging.INFO)
         self.error_log = make_stream(error_log, logging.ERROR)
+        self._owns_certificates = ssl_context is None
+        self._tls = self._make_tls(ssl_context)
         self._backlog = self.settings.backlog if backlog is None else backlog
         self._sockets: list[Socket] = []
         self._acceptors: list[Acceptor] = []
@@ -177,12 +185,36 @@ class WSGIServer:
             timed_out=engine.timed_out,
             dropped_fields=sum(endpoint.parser.dropped_fields for endpoint in self._endpoints),
             untrusted_fields=0 if self._proxies is None else self._proxies.untrusted_fields,
+            failed_handshakes=engine.failed_handshakes,
         )
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return self._tls is not None
 
     @property
     def clients(self) -> Clients:
         """The open WebSockets by the address of their peers, as gevent-websocket's server has them."""
         return Clients(self._websockets)
+
+    def reload_certificates(self) -> bool:
+        """Read the files of the certificates again; connections from now on use them, those that are open go on.
+
+        If they cannot be used, the ones in use stay, the error log says why, and the result is False. So it is for a
+        server without TLS, or with an `ssl_context` of its caller's, which the caller may change at any time.
+        """
+        if self._tls is None or not self._owns_certificates:
+            self._report("there are no certificates to be read again: the settings name none")
+            return False
+        try:
+            self._tls.ssl_context, warnings = make_ssl_context(self.settings)
+        except SettingsError as error:
+            self._report(f"the certificates in use stay, since the new ones cannot be used: {error}")
+            return False
+        for warning in warnings:
+            self._report(warning)
+        return True
 
     # Life.
 
@@ -226,12 +258,15 @@ class WSGIServer:
             CALLBACK_STYLE.apply()
             if log.isEnabledFor(logging.DEBUG):
                 self._engine.on_refuse = self._on_refuse
+                self._engine.on_shake_failed = self._on_shake_failed
             if 0 < limit < FEW_CONNECTIONS and not self.settings.max_connections:
                 self._report(f"the descriptor limit (ulimit -n) leaves room for {limit} connections only")
             self._retired = False
         if not self._acceptors:
             engine, loop = self._engine, get_hub().loop
-            self._endpoints = [Endpoint(engine, self._base_environ(each), self.settings) for each in self._sockets]
+            self._endpoints = [
+                Endpoint(engine, self._base_environ(each), self.settings, self._tls) for each in self._sockets
+            ]
             self._acceptors = [
                 Acceptor(engine, endpoint, each, loop, self._report)
                 for endpoint, each in zip(self._endpoints, self._sockets, strict=True)
@@ -250,8 +285,8 @@ class WSGIServer:
         if self._engine is None or not self.started:
             raise RuntimeError("the server has not been started")
         if hasattr(socket, "getpeercert"):
-            raise TypeError("the connection is encrypted: TLS ends at a proxy in front of hublet")
-        endpoint = Endpoint(self._engine, self._base_environ(socket), self.settings)
+            raise TypeError("the connection is decrypted already: hublet needs the socket under it")
+        endpoint = Endpoint(self._engine, self._base_environ(socket), self.settings, self._tls)
         own = socket.dup()
         own.setblocking(False)
         if address is None and socket.family != AF_UNIX:
@@ -315,6 +350,16 @@ class WSGIServer:
 
     # Details.
 
+    def _make_tls(self, ssl_context: ssl.SSLContext | None) -> TlsContext | None:
+        warnings: tuple[str, ...] = ()
+        if ssl_context is None:
+            if not self.settings.has_tls:
+                return None
+            ssl_context, warnings = make_ssl_context(self.settings)
+        for warning in warnings:
+            self._report(warning)
+        return TlsContext(ssl_context, environ_of)
+
     def _adopt(self, sockets: list[Socket]) -> None:
         for each in sockets:
             each.setblocking(False)
@@ -368,6 +413,7 @@ class WSGIServer:
             "wsgi.run_once": False,
             "wsgi.input_terminated": True,
             "wsgi.file_wrapper": FileWrapper,
+            **(BASE if self.has_tls else {}),
             **self.environ,
         }
 
@@ -380,6 +426,9 @@ class WSGIServer:
 
     def _on_refuse(self, environ: dict[str, Any], status: int, reason: str) -> None:
         log.debug("%s: refused with %d: %s", request_name(environ), status, reason)
+
+    def _on_shake_failed(self, host: str, port: str, reason: str) -> None:
+        log.debug("%s:%s: the TLS handshake failed: %s", host or "-", port or "-", reason)
 
     def _on_error(self, environ: dict[str, Any], error: BaseException | None, note: str) -> None:
         self._report(f"{request_name(environ)}: {note}", error)

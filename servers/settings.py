@@ -17,8 +17,10 @@ from .websocket.deflate import Compression
 from .websocket.handshake import check_origin_pattern, check_protocol
 
 AccessLogFormat = Literal["off", "combined", "json"]
+ClientCertificates = Literal["none", "optional", "required"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 ACCESS_LOG_FORMATS: Final = get_args(AccessLogFormat)
+CLIENT_CERTIFICATES: Final = get_args(ClientCertificates)
 COMPRESSIONS: Final = get_args(Compression)
 LOG_LEVELS: Final = get_args(LogLevel)
 
@@ -52,7 +54,10 @@ class Settings:
     """How one hublet server behaves. Sizes are bytes, times are seconds; 0 means "no limit" where the help says so."""
 
     bind: tuple[str, ...] = setting(
-        ("127.0.0.1:8000",), "listening", "address to listen on, host:port, [ipv6]:port or :port; may be repeated"
+        ("127.0.0.1:8000",),
+        "listening",
+        "address to listen on, host:port, [ipv6]:port or :port; may be repeated",
+        unit="address",
     )
     backlog: int = setting(
         limits.BACKLOG,
@@ -60,6 +65,31 @@ class Settings:
         "connections that the kernel holds ready for accepting",
         least=1,
         most=MOST_BACKLOG,
+    )
+
+    certfile: str = setting(
+        "", "tls", "PEM file with the certificate, then those of its issuers; turns TLS on", unit="file"
+    )
+    keyfile: str = setting("", "tls", "PEM file with the private key; empty: it is in certfile", unit="file")
+    certificate: tuple[str, ...] = setting(
+        (),
+        "tls",
+        "certificate and key by the name that the client asks for, cert.pem:key.pem, or one file with both; may be "
+        "repeated; clients that ask for none of the names get certfile, or the first of these",
+        unit="cert:key",
+    )
+    key_password_file: str = setting(
+        "",
+        "tls",
+        "file whose first line is the password of the private keys; empty: they are not encrypted",
+        unit="file",
+    )
+    client_certificates: ClientCertificates = setting(
+        "none", "tls", "whether clients are asked for a certificate, and those without a valid one turned away"
+    )
+    ca_certs: str = setting("", "tls", "PEM file with the authorities whose client certificates are valid", unit="file")
+    ciphers: str = setting(
+        "", "tls", "cipher suites for TLS 1.2, in OpenSSL's notation; empty: those that Python prefers", unit="list"
     )
 
     max_connections: int = setting(
@@ -116,6 +146,13 @@ class Settings:
         limits.WRITE_TIMEOUT,
         "timeouts",
         "longest time in which the peer takes no byte of a response; then it is closed",
+        unit="seconds",
+        least=0.01,
+    )
+    handshake_timeout: float = setting(
+        limits.HANDSHAKE_TIMEOUT,
+        "timeouts",
+        "longest time from a connection to the end of its TLS handshake; then it is closed",
         unit="seconds",
         least=0.01,
     )
@@ -225,8 +262,34 @@ class Settings:
                     raise SettingsError(name, each, str(error)) from None
         for name, accepted in (
             ("access_log", ACCESS_LOG_FORMATS),
+            ("client_certificates", CLIENT_CERTIFICATES),
             ("log_level", LOG_LEVELS),
             ("websocket_compression", COMPRESSIONS),
         ):
             if getattr(self, name) not in accepted:
                 raise SettingsError(name, getattr(self, name), f"must be one of {', '.join(accepted)}")
+        self.check_tls()
+
+    def check_tls(self) -> None:
+        """Check that the TLS settings fit together; their files are looked at when a server is made."""
+        if not (self.certfile or self.certificate):
+            for name in ("keyfile", "key_password_file", "ca_certs", "ciphers"):
+                if getattr(self, name):
+                    raise SettingsError(name, getattr(self, name), "means nothing without a certificate: set certfile")
+            if self.client_certificates != "none":
+                rule = "means nothing without a certificate of the server's own: set certfile"
+                raise SettingsError("client_certificates", self.client_certificates, rule)
+        elif self.keyfile and not self.certfile:
+            rule = "belongs to no certificate: set certfile, or write --certificate cert.pem:key.pem"
+            raise SettingsError("keyfile", self.keyfile, rule)
+        elif self.client_certificates != "none" and not self.ca_certs:
+            rule = "needs to know the authorities that are trusted: set ca_certs"
+            raise SettingsError("client_certificates", self.client_certificates, rule)
+        for each in self.certificate:
+            if "" in each.split(":"):
+                raise SettingsError("certificate", each, "must be cert.pem:key.pem, or one file with both")
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return bool(self.certfile or self.certificate)

@@ -1,35 +1,12 @@
 from ..runtime.deadlines cimport DeadlineQueue, Link, Sweeper, Timed
 from ..runtime.request_greenlet cimport greenlet
 from .out_buffer cimport OutBuffer
-
-cdef extern from *:
-    """
-    #include <sys/types.h>
-    #include <sys/socket.h>
-    #include <sys/uio.h>
-    #ifndef MSG_NOSIGNAL
-    #define MSG_NOSIGNAL 0  /* macOS: SO_NOSIGPIPE is set on the socket instead */
-    #endif
-    #ifndef MSG_MORE
-    #define MSG_MORE 0
-    #endif
-    """
-    enum:
-        MSG_NOSIGNAL
-        MSG_MORE
-
-cdef extern from "<sys/uio.h>":
-    cdef struct iovec:
-        void* iov_base
-        size_t iov_len
+from .sockets cimport GONE, MSG_MORE, MSG_NOSIGNAL, WOULD_BLOCK, iovec
+from .tls.channel cimport TlsChannel
 
 cdef enum:
     READ = 1   # gevent's event masks
     WRITE = 2
-
-cdef enum:
-    WOULD_BLOCK = -1
-    GONE = -2
 
 
 cdef class IoContext:
@@ -55,6 +32,7 @@ cdef class IoContext:
 cdef class Transport(Timed):
     cdef IoContext context
     cdef Link link_all
+    cdef TlsChannel tls    # what encrypts the connection, or None
     cdef greenlet worker   # the application runs in it for this connection, or None
     cdef int fd
     cdef bint reading      # the read watcher is started
@@ -81,6 +59,9 @@ cdef class Transport(Timed):
     cdef int close(self) except -1
     cdef Py_ssize_t receive(self, char* into, size_t size) noexcept
     cdef Py_ssize_t transmit(self, iovec* pieces, int count, int flags) noexcept
+    cdef Py_ssize_t receive_decrypted(self, char* into, size_t size) noexcept
+    cdef int announce(self) except -1
+    cdef int end_stream(self) except -1
     cdef size_t buffered(self) noexcept
     cdef int keep(self, const char* data, size_t size) except -1
     cdef size_t take(self, char* into, size_t size) noexcept
@@ -92,6 +73,7 @@ cdef class Transport(Timed):
     cdef int send(self, const char* data, size_t size) except -1
     cdef int send_pieces(self, iovec* pieces, int count, size_t volatile_pieces, int flags) except -1
     cdef int send_file(self, int source, long long offset, long long count, long long* sent) except -1
+    cdef int send_file_encrypted(self, int source, long long offset, long long count, long long* sent) except -1
     cdef int yield_if_due(self) except -1
     cdef void note_unsent(self) noexcept
     cdef bint has_progressed(self) noexcept

@@ -12,6 +12,9 @@ descriptor, the unused input and the place among the server's connections to the
 
 The context's scratch buffers are shared by all connections of a server. Their content is valid until the next switch,
 so nothing that might run Python code (and with it a switch) may come between filling and using one.
+
+A connection with TLS has a channel, through which all of its bytes go. What the channel has received and not yet been
+asked for is unknown to the kernel: while the read watcher is started, `announce` takes its place.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING
@@ -29,6 +32,7 @@ from gevent.hub import Waiter
 from ..runtime.deadlines cimport DeadlineQueue, Link, Sweeper, Timed, detach_all, unlink
 from ..runtime.request_greenlet cimport current, greenlet, resume
 from .out_buffer cimport OutBuffer
+from .sockets cimport SHUT_WR, c_recv, c_send, c_sendmsg, c_shutdown, msghdr
 
 from ..runtime import limits
 from ..runtime.errors import ClientDisconnected
@@ -52,14 +56,6 @@ cdef extern from *:
     }
     """
     int hublet_unsent(int fd) noexcept
-
-cdef extern from "<sys/socket.h>":
-    cdef struct msghdr:
-        iovec* msg_iov
-        size_t msg_iovlen
-    Py_ssize_t c_recv "recv"(int fd, void* into, size_t size, int flags) noexcept
-    Py_ssize_t c_send "send"(int fd, const void* data, size_t size, int flags) noexcept
-    Py_ssize_t c_sendmsg "sendmsg"(int fd, const msghdr* message, int flags) noexcept
 
 cdef extern from "<unistd.h>":
     int c_close "close"(int fd) noexcept
@@ -186,6 +182,7 @@ cdef class Transport(Timed):
         successor.buffer_end = self.buffer_end
         successor.buffer_capacity = self.buffer_capacity
         successor.gone = self.gone
+        successor.tls, self.tls = self.tls, None
         self.buffer = NULL
         self.buffer_start = self.buffer_end = self.buffer_capacity = 0
         self.leave()
@@ -216,6 +213,8 @@ cdef class Transport(Timed):
         cdef Py_ssize_t got
         if self.gone:
             return GONE
+        if self.tls is not None:
+            return self.receive_decrypted(into, size)
         while True:
             got = c_recv(self.fd, into, size, 0)
             if got >= 0:
@@ -226,12 +225,46 @@ cdef class Transport(Timed):
                 self.gone = True
                 return GONE
 
+    cdef Py_ssize_t receive_decrypted(self, char* into, size_t size) noexcept:
+        cdef Py_ssize_t got = self.tls.receive(self.fd, into, size)
+        if got == GONE:
+            self.gone = True
+        elif self.reading and self.tls.has_input():
+            try:
+                self.announce()
+            except BaseException:  # for want of memory: the rest would be forgotten
+                self.gone = True
+                return GONE
+        return got
+
+    cdef int announce(self) except -1:
+        """Have `on_readable` called for what the channel has, of which the kernel knows nothing."""
+        if not self.tls.announced:
+            self.tls.announced = True
+            self.context.later(self.on_announced)
+        return 0
+
+    def on_announced(self):
+        """On the hub, when it was left for later: there may still be something in the channel, and somebody to read it."""
+        if self.tls is not None:
+            self.tls.announced = False
+            if self.reading and self.tls.has_input():
+                self.on_readable()
+
     cdef Py_ssize_t transmit(self, iovec* pieces, int count, int flags) noexcept:
-        """Send what the kernel takes of `pieces`; the number of bytes, WOULD_BLOCK, or GONE."""
+        """Send what the kernel takes of `pieces`; the number of bytes, WOULD_BLOCK, or GONE.
+
+        What was not sent must be sent next: with TLS it may have been encrypted already.
+        """
         cdef msghdr message
         cdef Py_ssize_t sent
         if self.gone:
             return GONE
+        if self.tls is not None:
+            sent = self.tls.transmit(self.fd, pieces, count, flags)
+            if sent == GONE:
+                self.gone = True
+            return sent
         while True:
             if count == 1:
                 sent = c_send(self.fd, pieces.iov_base, pieces.iov_len, flags | MSG_NOSIGNAL)
@@ -247,6 +280,13 @@ cdef class Transport(Timed):
             if errno != EINTR:
                 self.gone = True
                 return GONE
+
+    cdef int end_stream(self) except -1:
+        """Send no more; what was sent is complete. What the peer still sends can be received."""
+        if self.tls is not None and not self.torn:
+            self.tls.end(self.fd)
+        c_shutdown(self.fd, SHUT_WR)
+        return 0
 
     cdef size_t buffered(self) noexcept:
         """How many received bytes have not been used."""
@@ -298,6 +338,8 @@ cdef class Transport(Timed):
                 self.read_watcher = self.context.loop.io(self.fd, READ)
             self.read_watcher.start(self.on_readable)
             self.reading = True
+            if self.tls is not None and self.tls.has_input():
+                self.announce()
         return 0
 
     cdef int stop_reading(self) except -1:
@@ -329,13 +371,14 @@ cdef class Transport(Timed):
     # From a greenlet, waiting.
 
     cdef bint wait_readable(self, DeadlineQueue queue) except -1:
-        """Wait until there is something to receive; False when that takes longer than `queue` allows."""
+        """Wait until there is something to receive; False when that takes longer than `queue` allows, if there is one."""
         cdef greenlet waiting = current()
         self.late_in = False
         self.moved = 0
         self.reader = waiting
         self.start_reading()
-        queue.add(&self.link_in)
+        if queue is not None:
+            queue.add(&self.link_in)
         try:
             self.context.hub.switch()
         finally:
@@ -422,6 +465,8 @@ cdef class Transport(Timed):
         """Send `count` bytes of the file `source` from `offset`; `sent` says how many there were."""
         cdef long long part
         sent[0] = 0
+        if self.tls is not None:
+            return self.send_file_encrypted(source, offset, count, sent)
         while sent[0] < count:
             if self.gone:
                 raise ClientDisconnected("the peer has closed the connection")
@@ -437,6 +482,18 @@ cdef class Transport(Timed):
                 return 0  # the file has become shorter
             sent[0] += part
             self.moved += part
+            self.yield_if_due()
+        return 0
+
+    cdef int send_file_encrypted(self, int source, long long offset, long long count, long long* sent) except -1:
+        """The same where the kernel cannot do it: the bytes are read, and sent encrypted."""
+        cdef bytes part
+        while sent[0] < count:
+            part = os.pread(source, min(count - sent[0], <long long>RECV_SIZE), offset + sent[0])
+            if not part:
+                return 0  # the file has become shorter
+            self.send(PyBytes_AS_STRING(part), len(part))
+            sent[0] += len(part)
             self.yield_if_due()
         return 0
 
@@ -503,7 +560,10 @@ cdef class Transport(Timed):
         """Close the descriptor and let go of everything that held this object; nothing happens the second time."""
         if self.fd < 0:
             return 0
+        if self.tls is not None and not (self.gone or self.torn):
+            self.tls.end(self.fd)
         self.leave()
+        self.tls = None
         self.use(self.buffered())
         c_close(self.fd)
         self.fd = -1

@@ -82,6 +82,13 @@ class Running:
         except OSError as error:
             raise RoundFailed(f"a process of the server ended while its memory was read: {error}") from error
 
+    def processor_seconds(self) -> float:
+        """Time that the server's processes have computed so far. Raises RoundFailed if one ends meanwhile."""
+        try:
+            return sum(processor_seconds(pid) for pid in session_members(self.pid))
+        except OSError as error:
+            raise RoundFailed(f"a process of the server ended while its time was read: {error}") from error
+
 
 @contextmanager
 def running(server: Server, app: str, directory: Path, core: int, probe: Probe) -> Iterator[Running]:
@@ -188,6 +195,12 @@ def resident_bytes(pid: int) -> int:
         if line.startswith("Rss:"):
             return int(line.split()[1]) * 1024
     raise RoundFailed(f"/proc/{pid}/smaps_rollup has no Rss line")
+
+
+def processor_seconds(pid: int) -> float:
+    """The utime and stime of /proc/PID/stat, its fields 14 and 15 (the second may hold spaces)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def last_lines(log: Path, count: int = 3) -> str:

@@ -5,6 +5,7 @@ from ..upgrade cimport Upgrade
 from .exchange cimport Exchange, ExchangeContext
 from .head cimport Head, HeadParser, ScanState
 from .request_body cimport RequestBody
+from ..tls.channel cimport TlsContext
 from ..transport cimport Transport
 
 
@@ -14,11 +15,13 @@ cdef class Engine(ExchangeContext):
     cdef object queue              # connections whose request waits for admission
     cdef DeadlineQueue head_queue
     cdef DeadlineQueue idle_queue
+    cdef DeadlineQueue shake_queue
     cdef object record             # the access log's record, or None
     cdef public object upgrader    # called as upgrader(environ) for an Upgrade field: an Upgrade, or None
     cdef public object forwarded   # called as forwarded(environ, peer) for a proxy's fields; None leaves them alone
     cdef public object on_room     # called when there may be room again, while accepting pauses for want of it
     cdef public object on_refuse   # called as on_refuse(environ, status, reason), or None
+    cdef public object on_shake_failed  # called as on_shake_failed(host, port, reason), or None
     cdef readonly int max_connections
     cdef readonly int max_in_flight
     cdef readonly int max_queued
@@ -28,6 +31,7 @@ cdef class Engine(ExchangeContext):
     cdef readonly unsigned long long requests
     cdef readonly unsigned long long rejected
     cdef readonly unsigned long long timed_out
+    cdef readonly unsigned long long failed_handshakes
 
     cdef bint pausing              # accepting pauses until there is room
     cdef bint admitting            # `admit` has been put off to the loop's next turn
@@ -42,6 +46,7 @@ cdef class Engine(ExchangeContext):
 @cython.final
 cdef class Endpoint:
     cdef Engine engine
+    cdef TlsContext tls            # of every connection, or None
     cdef readonly HeadParser parser
 
 
@@ -62,6 +67,10 @@ cdef class Connection(Transport):
     cdef double started_at         # the same, by the wall clock
 
     cdef int open(self, Endpoint endpoint, int fd, str host, str port) except -1
+    cdef int begin_handshake(self) except -1
+    cdef int shake(self) except -1
+    cdef int end_handshake(self) except -1
+    cdef int fail_handshake(self, str reason) except -1
     cdef bint is_reset(self) noexcept
     cdef int fail(self, BaseException error) except -1
     cdef int read_heads(self) except -1

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..settings import Settings
+from ..tls.channel import TlsContext
 from ..transport import Transport
 from ..upgrade import Upgrade
 from .exchange import ExchangeContext
@@ -12,6 +13,7 @@ class Engine(ExchangeContext):
     on_room: Callable[[], object] | None
     on_refuse: Callable[[dict[str, Any], int, str], object] | None
     forwarded: Callable[[dict[str, Any], str], object] | None
+    on_shake_failed: Callable[[str, str, str], object] | None
     upgrader: Callable[[dict[str, Any]], Upgrade | None] | None
     cut_off: int
     max_connections: int
@@ -23,6 +25,7 @@ class Engine(ExchangeContext):
     requests: int
     rejected: int
     timed_out: int
+    failed_handshakes: int
     def __init__(
         self,
         settings: Settings,
@@ -37,6 +40,8 @@ class Engine(ExchangeContext):
 class Endpoint:
     engine: Engine
     parser: HeadParser
-    def __init__(self, engine: Engine, base_environ: dict[str, Any], settings: Settings) -> None: ...
+    def __init__(
+        self, engine: Engine, base_environ: dict[str, Any], settings: Settings, tls: TlsContext | None = None
+    ) -> None: ...
 
 class Connection(Transport): ...

@@ -1,5 +1,6 @@
 """A connection: what happens between one readable socket and the next request on it. Hub callbacks, no greenlet.
 
+    SHAKING     with TLS, is not encrypted yet
     READING     waits for a request head, or is in the middle of one
     QUEUED      has a request that waits for admission
     RUNNING     a request greenlet runs the exchange; what else arrives stays in the kernel
@@ -21,7 +22,8 @@ from time import perf_counter, time
 
 from ...runtime.deadlines cimport DeadlineQueue, coarse_now, unlink
 from ...runtime.request_greenlet cimport RequestGreenlet, start
-from ..transport cimport GONE, WOULD_BLOCK, iovec
+from ..tls.channel cimport SHAKE_DONE, SHAKE_FAILED, SHAKE_PLAIN, Shake, TlsContext, make_channel
+from ..transport cimport GONE, WOULD_BLOCK, WRITE, iovec
 from .exchange cimport make_exchange, put_simple_response
 from .head cimport SCAN_INCOMPLETE, SCAN_REJECTED, Head, HeadParser, ScanResult
 
@@ -82,8 +84,6 @@ cdef extern from *:
         return poll(&look, 1, 0) > 0;
     }
 
-    static void hublet_shutdown_write(int fd) { shutdown(fd, SHUT_WR); }
-
     /* Make the coming close a reset. */
     static void hublet_set_reset(int fd) {
         struct linger at_once = {1, 0};
@@ -98,10 +98,10 @@ cdef extern from *:
         char port[8]
     int hublet_accept(int listener, hublet_peer* peer) noexcept
     bint hublet_is_pending(int listener) noexcept
-    void hublet_shutdown_write(int fd) noexcept
     void hublet_set_reset(int fd) noexcept
 
 cdef enum State:
+    SHAKING
     READING
     QUEUED
     RUNNING
@@ -123,6 +123,7 @@ cdef class Engine(ExchangeContext):
     def __cinit__(self, settings, *_args, **_kwargs):
         self.head_queue = DeadlineQueue(self.sweeper, settings.head_timeout)
         self.idle_queue = DeadlineQueue(self.sweeper, settings.keepalive_timeout)
+        self.shake_queue = DeadlineQueue(self.sweeper, settings.handshake_timeout)
         self.head = Head.__new__(Head)
         self.queue = deque()
 
@@ -233,10 +234,11 @@ cdef class Engine(ExchangeContext):
 
 @cython.final
 cdef class Endpoint:
-    """One listening address of an engine: the environ that its requests start from."""
+    """One listening address of an engine: the environ that its requests start from, and its TLS, if it has that."""
 
-    def __init__(self, Engine engine not None, dict base_environ not None, settings):
+    def __init__(self, Engine engine not None, dict base_environ not None, settings, TlsContext tls=None):
         self.engine = engine
+        self.tls = tls
         # Filled in for every request; there from the beginning so that the environ does not have to grow.
         base = dict(base_environ, REMOTE_ADDR="", REMOTE_PORT="")
         base["wsgi.input"] = None
@@ -259,10 +261,66 @@ cdef class Connection(Transport):
         self.remote_port = port
         self.enter(endpoint.engine, fd)
         self.engine.accepted += 1
+        if endpoint.tls is not None:
+            return self.begin_handshake()
         self.state = READING
         self.start_reading()
         self.engine.idle_queue.add(&self.link_in)
         return 0
+
+    # The handshake, on the hub.
+
+    cdef int begin_handshake(self) except -1:
+        self.state = SHAKING
+        try:
+            self.tls = make_channel(self.endpoint.tls)
+            self.start_reading()
+        except BaseException as error:
+            return self.fail(error)
+        self.engine.shake_queue.add(&self.link_in)
+        return 0
+
+    cdef int shake(self) except -1:
+        """Go on with the handshake: something has arrived, or there is room to send."""
+        cdef Shake result = self.tls.shake(self.fd)
+        if result == SHAKE_DONE:
+            return self.end_handshake()
+        if result == SHAKE_FAILED:
+            return self.fail_handshake(self.tls.failure)
+        if result == SHAKE_PLAIN:
+            self.tls = None
+            return self.refuse(400, "plain HTTP was sent to a port that speaks TLS; its URLs begin with https://", b"")
+        if self.tls.has_output() and self.write_watcher is None:
+            self.write_watcher = self.engine.loop.io(self.fd, WRITE)
+            self.write_watcher.start(self.on_writable)
+        return 0
+
+    cdef int end_handshake(self) except -1:
+        unlink(&self.link_in)
+        if self.write_watcher is not None:
+            self.write_watcher.close()
+            self.write_watcher = None
+        self.state = READING
+        self.engine.idle_queue.add(&self.link_in)
+        return self.read_heads() if self.tls.has_input() else 0
+
+    cdef int fail_handshake(self, str reason) except -1:
+        """The peer's mistake, or ours: our certificate may not be to its liking."""
+        self.engine.failed_handshakes += 1
+        if self.engine.on_shake_failed is not None:
+            self.engine.on_shake_failed(self.remote_host, self.remote_port, reason)
+        return self.close()
+
+    def on_writable(self):
+        if self.state != SHAKING:
+            return Transport.on_writable(self)
+        try:
+            self.shake()
+            if self.state == SHAKING and not self.tls.has_output():
+                self.write_watcher.close()
+                self.write_watcher = None
+        except BaseException as error:
+            self.fail(error)
 
     cdef int close(self) except -1:
         self.state = CLOSED
@@ -290,6 +348,8 @@ cdef class Connection(Transport):
             self.read_heads()
             if self.state == READING and self.buffered() == 0:
                 self.close()
+        elif self.state == SHAKING:
+            self.close()
         elif self.state == DRAINING:
             self.linger()  # there will be no next request to drain for
         return 0
@@ -309,6 +369,8 @@ cdef class Connection(Transport):
                 self.discard()
             elif self.state == DRAINING:
                 self.drain()
+            elif self.state == SHAKING:
+                self.shake()
             elif self.state == QUEUED and self.is_reset():
                 self.engine.queue.remove(self)
                 self.engine.queued -= 1
@@ -324,6 +386,9 @@ cdef class Connection(Transport):
         elif queue is self.engine.head_queue:
             self.engine.timed_out += 1
             self.refuse(408, f"the request head did not arrive within {queue.timeout:g} s", b"")
+        elif queue is self.engine.shake_queue:
+            self.engine.timed_out += 1
+            self.fail_handshake(f"it was not finished within {queue.timeout:g} s")
         else:
             self.close()
         return 0
@@ -331,6 +396,7 @@ cdef class Connection(Transport):
     cdef int fail(self, BaseException error) except -1:
         """Something that is nobody's mistake but ours or the machine's: it costs this connection only."""
         self.engine.hub.handle_error(self, type(error), error, error.__traceback__)
+        self.torn = True
         return self.close()
 
     # Requests.
@@ -398,6 +464,8 @@ cdef class Connection(Transport):
         engine.requests += 1
         environ["REMOTE_ADDR"] = self.remote_host
         environ["REMOTE_PORT"] = self.remote_port
+        if self.tls is not None:
+            environ.update(self.tls.environ)
         self.exchange = make_exchange(engine, self, head)  # takes the environ out of the head
         if head.forwarded and engine.forwarded is not None and not self.heed_proxy(environ):
             return 0
@@ -489,6 +557,7 @@ cdef class Connection(Transport):
         if self.gone:
             return self.close()
         if exchange.cut_short or self.torn:
+            self.torn = True
             if exchange.ends_with_connection():
                 hublet_set_reset(self.fd)  # a regular end would make the part that was sent look like the whole
             return self.close()
@@ -567,7 +636,7 @@ cdef class Connection(Transport):
             return self.close()
         self.state = LINGERING
         self.use(self.buffered())
-        hublet_shutdown_write(self.fd)
+        self.end_stream()
         self.engine.linger_queue.add(&self.link_in)
         return self.start_reading()
 

@@ -18,3 +18,6 @@ cdef class Opening(Upgrade):
 @cython.final
 cdef class TakenConnection(Transport):
     cdef object socket             # the application's
+    cdef object relay              # with TLS, between the connection and the application's socket
+    cdef int finish(self) except -1
+    cdef int end_both_ways(self) except -1

@@ -6,6 +6,7 @@ An application that holds the WebSocket without using it, say to be broadcast to
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 
 import os
@@ -15,24 +16,24 @@ from gevent import GreenletExit, socket, spawn
 from geventwebsocket.exceptions import WebSocketError
 
 from ...runtime.deadlines cimport DeadlineQueue, unlink
+from ..sockets cimport SHUT_RDWR, WOULD_BLOCK, c_shutdown
 from ..transport cimport Transport
 from ..upgrade cimport DECLINED, OFFERED, TAKEN, Upgrade
 from .session cimport Session, WebSocketContext
 
 from .deflate import Deflater, Inflater
 from .handshake import accept_head, choose_protocol
+from .relay import Relay
 from .taken_socket import TakenSocket
 from .websocket import WebSocket
 
+from ...runtime import limits
+from ...runtime.errors import ClientDisconnected
+
+cdef size_t RECV_SIZE = limits.RECV_SIZE
+
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject* each)
-
-cdef extern from *:
-    """
-    #include <sys/socket.h>
-    static void hublet_end_connection(int fd) { shutdown(fd, SHUT_RDWR); }
-    """
-    void hublet_end_connection(int fd) noexcept
 
 # Values that the environs of open connections have in common: they are alike in nearly all of them, and many are open.
 cdef dict SHARED = {}
@@ -160,6 +161,9 @@ cdef class Opening(Upgrade):
         self.websocket = None
         unread = taken.buffer[taken.buffer_start:taken.buffer_end] if taken.buffered() else b""
         taken.use(taken.buffered())
+        if taken.tls is not None:
+            taken.relay = Relay(taken)
+            return taken.relay.socket, unread
         taken.socket = socket.socket(fileno=os.dup(taken.fd))
         return taken.socket, unread
 
@@ -194,11 +198,7 @@ cdef class Opening(Upgrade):
     cdef int finished(self, BaseException error) except -1:
         if self.session is not None:
             return self.session.request_finished(error)
-        self.taken.worker = None
-        hublet_end_connection(self.taken.fd)  # the application may have duplicates of the descriptor
-        if self.taken.socket is not None:
-            self.taken.socket.close()
-        self.taken.close()
+        self.taken.finish()
         self.websockets.ended()
         # ConnectionError and StopIteration are how libraries tell servers that there is no response to send.
         if error is not None and not isinstance(error, (OSError, StopIteration, GreenletExit)):
@@ -210,6 +210,42 @@ cdef class Opening(Upgrade):
 cdef class TakenConnection(Transport):
     """The place among the server's connections of one that the application has taken over."""
 
-    cdef int wind_down(self) except -1:
-        hublet_end_connection(self.fd)  # which the application finds out by reading
+    cdef int finish(self) except -1:
+        """In the request's greenlet: the application has returned."""
+        self.worker = None
+        try:
+            if self.relay is not None:
+                self.relay.finish()
+        finally:
+            self.end_both_ways()  # the application may have duplicates of the descriptor
+            if self.socket is not None:
+                self.socket.close()
+            self.close()
         return 0
+
+    cdef int end_both_ways(self) except -1:
+        if self.fd >= 0:
+            self.end_stream()
+            c_shutdown(self.fd, SHUT_RDWR)
+        return 0
+
+    cdef int wind_down(self) except -1:
+        return self.end_both_ways()  # which the application finds out by reading
+
+    # What the relay calls, from a greenlet.
+
+    def read(self):
+        """What arrives next, or nothing at the peer's end; waits for it."""
+        cdef char* scratch = self.context.scratch
+        cdef Py_ssize_t got
+        while True:
+            got = self.receive(scratch, RECV_SIZE)
+            if got >= 0:
+                return scratch[:got]
+            if got != WOULD_BLOCK:
+                raise ClientDisconnected("the peer has closed the connection")
+            self.wait_readable(None)
+
+    def write(self, bytes data not None):
+        """Send all of `data`."""
+        self.send(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))

@@ -33,13 +33,6 @@ from ...runtime import limits
 from ...runtime.request_greenlet import pass_interrupt
 from .frames import encode_close
 
-cdef extern from *:
-    """
-    #include <sys/socket.h>
-    static void hublet_end_stream(int fd) { shutdown(fd, SHUT_WR); }
-    """
-    void hublet_end_stream(int fd) noexcept
-
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
 
@@ -448,7 +441,7 @@ cdef class Session(FrameSender):
         if self.state == CLOSING:
             self.websockets.close_queue.add(&self.link_in)  # the peer's time begins when it can have our close frame
         elif self.state == ENDING:
-            return self.end_stream()
+            return self.close_stream()
         return 0
 
     # The end.
@@ -500,14 +493,14 @@ cdef class Session(FrameSender):
         self.paused = False
         self.start_reading()
         if self.backlog is None:
-            self.end_stream()
+            self.close_stream()
         else:
             unlink(&self.link_in)  # the write timeout holds until the backlog has gone out
         return self.settle_later() if self.senders else 0
 
-    cdef int end_stream(self) except -1:
+    cdef int close_stream(self) except -1:
         """Everything has been sent: end our stream, and wait a little for the peer's end."""
-        hublet_end_stream(self.fd)
+        self.end_stream()
         self.context.linger_queue.add(&self.link_in)
         return self.start_reading()
 

@@ -77,6 +77,19 @@ def test_one_short_run_writes_a_report_with_good_figures(tmp_path: Path) -> None
 
 @linux
 @two_cores
+def test_the_tls_cases_give_good_figures(tmp_path: Path) -> None:
+    run = run_bench(
+        "--only", "tls,tls-handshakes", "--servers", "hublet tls", "--rounds", "1", "--duration", "1",
+        "--output", str(tmp_path),
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    found = json.loads((tmp_path / "benchmarks.json").read_text())
+    figures = {name: case["servers"]["hublet tls"]["summary"] for name, case in found["cases"].items()}
+    assert figures["tls"]["rate"] > figures["tls-handshakes"]["rate"] > 10
+
+
+@linux
+@two_cores
 def test_the_websocket_cases_give_good_figures(tmp_path: Path) -> None:
     cases = ["ws-echo-32", "ws-echo-64k", "ws-deflate", "ws-idle", "ws-broadcast"]
     run = run_bench(
@@ -155,8 +168,9 @@ def test_server_and_load_must_not_share_a_core() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_wanted_servers_run_where_they_are_able_to(case: Case) -> None:
-    able = "aiohttp" if case.name.startswith("ws-") else "gunicorn gevent"
-    chosen = choose_servers(case, ["nginx", "cheroot", "gunicorn gevent", "aiohttp", "picows"])
+    kind = case.name.partition("-")[0]
+    able = {"ws": "aiohttp", "tls": "gunicorn gevent tls"}.get(kind, "gunicorn gevent")
+    chosen = choose_servers(case, ["nginx", "cheroot", "gunicorn gevent", "gunicorn gevent tls", "aiohttp", "picows"])
     assert all(case.needs in server.abilities for server in chosen)
     assert BY_NAME[able] in chosen
     assert [server.name for server in choose_servers(case, [])] == list(case.servers)

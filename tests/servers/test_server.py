@@ -162,7 +162,7 @@ def test_a_spawn_that_means_nothing_is_refused(spawn: Any, error: type[Exception
         WSGIServer(("127.0.0.1", 0), hello, spawn=spawn)
 
 
-@pytest.mark.parametrize("arguments", [{"handler_class": object}, {"keyfile": "x"}, {"ssl_context": None}], ids=repr)
+@pytest.mark.parametrize("arguments", [{"handler_class": object}, {"certificates": "x"}], ids=repr)
 def test_an_argument_of_pywsgi_that_means_nothing_here_is_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match=next(iter(arguments))):
         WSGIServer(("127.0.0.1", 0), hello, **arguments)

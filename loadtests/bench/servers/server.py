@@ -19,6 +19,7 @@ from typing import Final
 WSGI: Final = "wsgi"  # runs a WSGI application
 YIELDS: Final = "yields"  # ten thousand waiting requests cost neither threads nor processes
 FILES: Final = "files"  # can send a file that is named by the request, by an application or itself
+TLS: Final = "tls"  # runs a WSGI application behind the certificate of the case
 WEBSOCKET: Final = "websocket"  # has a program in apps/websocket, which echoes
 DEFLATE: Final = "deflate"  # speaks permessage-deflate
 BROADCAST: Final = "broadcast"  # its program broadcasts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .server import FILES, WSGI, YIELDS, Server, distributions, program
+from .server import FILES, TLS, WSGI, YIELDS, Server, distributions, program
 
 
 def gunicorn(worker: str, *options: str) -> tuple[str, ...]:
@@ -18,6 +18,8 @@ def gunicorn(worker: str, *options: str) -> tuple[str, ...]:
 # Defaults meant for production are kept, except where a server would refuse the load itself: gunicorn takes 1,000
 # connections and ends idle ones after 2 s unless told otherwise.
 GUNICORN_MANY: Final = ("--worker-connections", "19000", "--keep-alive", "300", "--timeout", "300")
+# Where the cases with TLS put their certificate; both servers have these options.
+CERTIFICATE: Final = ("--certfile", "$directory/cert.pem", "--keyfile", "$directory/key.pem")
 
 NGINX_CONF: Final = """\
 daemon off;
@@ -108,6 +110,18 @@ WEB_SERVERS: Final = (
         ),
         distributions("uvicorn"),
         frozenset({WSGI}),
+    ),
+    Server(
+        "hublet tls",
+        ("$python", "-m", "hublet", "$app", "--bind", "$host:$port", *CERTIFICATE),
+        distributions("hublet", "gevent"),
+        frozenset({TLS}),
+    ),
+    Server(
+        "gunicorn gevent tls",
+        gunicorn("gevent", *GUNICORN_MANY, *CERTIFICATE),
+        distributions("gunicorn", "gevent"),
+        frozenset({TLS}),
     ),
     Server(
         "nginx",

@@ -1,0 +1,1 @@
+"""TLS under a connection: certificates, the handshake, and the channel that encrypts."""

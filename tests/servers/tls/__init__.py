@@ -1,0 +1,1 @@
+"""TLS: certificates, handshakes, and everything that plain connections do."""
