@@ -54,6 +54,10 @@ MAX_QUEUED: Final = 1024
 EVICTION_AGE: Final = 1.0
 # How long accepting pauses at most when there is no room, and when the process or the machine is out of descriptors.
 ACCEPT_PAUSE: Final = 0.1
+# How long a worker that has more connections than another leaves new ones to that one.
+TURN_PAUSE: Final = 0.002
+# Over what time clients are told to connect anew when the server restarts, so that they do not all come at once.
+RECONNECT_SPREAD: Final = 5.0
 # Connections accepted, and pipelined requests served, before the hub gets its turn.
 ACCEPT_BATCH: Final = 64
 PIPELINE_BATCH: Final = 16
@@ -68,6 +72,10 @@ SENDFILE_SIZE: Final = 2 * MIB
 
 # 16 KiB data-stack chunks kept for the next greenlet (runtime/stackcache.pyx): 16 MiB at the most.
 STACK_CACHE: Final = 1024
+
+# Worker processes.
+STARTUP_TIMEOUT: Final = 60.0
+WORKER_TIMEOUT: Final = 30.0
 
 # Log lines waiting for a slow disk, in bytes; beyond it lines are dropped and counted.
 LOG_PENDING: Final = 8 * MIB

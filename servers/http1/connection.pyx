@@ -113,7 +113,6 @@ cdef size_t RECV_SIZE = limits.RECV_SIZE
 cdef size_t LINGER_BYTES = limits.LINGER_BYTES
 cdef int PIPELINE_BATCH = limits.PIPELINE_BATCH
 cdef double EVICTION_AGE = limits.EVICTION_AGE
-cdef int ACCEPT_BATCH = limits.ACCEPT_BATCH
 
 
 @cython.final
@@ -137,14 +136,14 @@ cdef class Engine(ExchangeContext):
         self.max_in_flight = settings.max_in_flight
         self.max_queued = settings.max_queued
 
-    def accept(self, Endpoint endpoint, int listener):
+    def accept(self, Endpoint endpoint, int listener, int batch):
         """Accept what waits on `listener`, up to a batch.
 
         Returns 0, the errno that ended it early, or -1 when there is no room; `on_room` is called when there is again.
         """
         cdef hublet_peer peer
         cdef int fd, accepted = 0
-        while accepted < ACCEPT_BATCH:
+        while accepted < batch:
             if self.is_full():
                 if not hublet_is_pending(listener):
                     return 0
