@@ -115,6 +115,7 @@ def run(
             log.warning("%s", warning)
         raise_descriptor_limit()
         SERVERS.apply()  # before the application imports what this replaces
+        stack.callback(SERVERS.undo)
         listeners = open_listeners(settings.bind, settings.backlog, inherited)
         for listener in listeners.values():
             stack.callback(listener.close)

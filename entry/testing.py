@@ -102,12 +102,32 @@ class WebSocketClient:
         status = int(status_line.split(" ", 2)[1])
         fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         if status != 101:
-            size = int(fields.get("content-length", 0))
-            while len(rest) < size and (received := self._socket.recv(RECV_SIZE)):
-                rest += received
-            raise HandshakeRefused(status, fields, rest)
+            chunked = fields.get("transfer-encoding") == "chunked"
+            body = self._read_chunks(rest) if chunked else self._fill(rest, int(fields.get("content-length", 0)))
+            raise HandshakeRefused(status, fields, body)
         self.subprotocol = fields.get("sec-websocket-protocol")
         self._events = self._reader.feed(rest)
+
+    def _fill(self, data: bytes, size: int) -> bytes:
+        """Receive until there are `size` bytes, or until the connection ends."""
+        while len(data) < size and (received := self._socket.recv(RECV_SIZE)):
+            data += received
+        return data
+
+    def _read_chunks(self, data: bytes) -> bytes:
+        body = b""
+        while True:
+            while b"\r\n" not in data:
+                before, data = data, self._fill(data, len(data) + 1)
+                if data == before:
+                    return body
+            line, _, data = data.partition(b"\r\n")
+            size = int(line, 16)
+            if size == 0:
+                return body
+            data = self._fill(data, size + 2)
+            body += data[:size]
+            data = data[size + 2 :]
 
     # Messages.
 

@@ -38,6 +38,9 @@ class Patch:
         if self.is_applied:
             return
         found = [(*holder_and_name(each.target), resolved(each.by)) for each in self.replacements]
+        for holder, name, _ in found:
+            if name not in vars(holder):
+                raise AttributeError(f"{holder!r} has no {name!r} of its own to replace", name=name, obj=holder)
         self.originals = [(holder, name, vars(holder)[name]) for holder, name, _ in found]
         for holder, name, value in found:
             setattr(holder, name, value)

@@ -11,6 +11,8 @@ to that callback when the application waits or ends, whichever comes first.
 
 from cpython.object cimport PyObject
 
+import signal
+
 from gevent import GreenletExit, get_hub, joinall, spawn
 
 cdef extern from "greenlet.h":
@@ -129,6 +131,15 @@ cdef class RequestGreenlet(greenlet):
     def name(self):
         """A name for people, as `gevent.Greenlet` has."""
         return f"RequestGreenlet-{self.minimal_ident}"
+
+
+def pass_interrupt(error):
+    """Pass an error that surfaced in a request on to the program if it is Ctrl-C, which is not meant for one request.
+
+    Only Python's own handler is looked for: an application's has its own reasons to raise KeyboardInterrupt.
+    """
+    if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        get_hub().handle_system_error(type(error), error)
 
 
 class _SpawnedLink:

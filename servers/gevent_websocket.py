@@ -28,7 +28,7 @@ class WebSocketServer(WSGIServer):
         return logging.getLogger("hublet.websocket")
 
 
-class WebSocketHandler(Handler):
+class WebSocketHandler(Handler):  # type: ignore[misc]
     """`geventwebsocket.handler.WebSocketHandler`, which gevent's and gunicorn's servers make for each connection.
 
     It passes the connection to a hublet server of the same application, so that these servers speak WebSocket too.

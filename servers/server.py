@@ -245,6 +245,8 @@ class WSGIServer:
         """
         if self._engine is None or not self.started:
             raise RuntimeError("the server has not been started")
+        if hasattr(socket, "getpeercert"):
+            raise TypeError("the connection is encrypted: TLS ends at a proxy in front of hublet")
         endpoint = Endpoint(self._engine, self._base_environ(socket), self.settings)
         own = socket.dup()
         own.setblocking(False)

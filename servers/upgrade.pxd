@@ -11,5 +11,6 @@ cdef class Upgrade(Timed):
     cdef Transport transport   # the request's connection while the offer stands
     cdef UpgradeState state
     cdef int take(self, Transport successor) except -1
+    cdef int unanswered(self) except -1
     cdef int decline(self) except -1
     cdef int finished(self, BaseException error) except -1

@@ -19,6 +19,10 @@ cdef class Upgrade(Timed):
         self.transport = None
         return transport.hand_over(successor)
 
+    cdef int unanswered(self) except -1:
+        """The application has returned without an answer; whoever takes the connection may still do so."""
+        return 0
+
     cdef int decline(self) except -1:
         """The request is answered as HTTP; nothing happens when the connection has been taken."""
         if self.state == OFFERED:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that tests and benchmarks use. Without root it only says which are missing.
 set -euo pipefail
-declare -A provides=([curl]=curl [wrk]=wrk [nginx]=nginx-light [gcc]=gcc [node]=nodejs [npm]=npm)
+declare -A provides=([curl]=curl [wrk]=wrk [nginx]=nginx-light [gcc]=gcc [node]=nodejs [npm]=npm [chromium]=chromium)
 # Of what is compiled here: the WebSocket load generator, and bjoern.
 declare -A headers=([zlib.h]=zlib1g-dev [ev.h]=libev-dev)
 missing=()

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 README = (Path(__file__).parent.parent / "README.rst").read_text(encoding="utf-8")
 PATIENCE = 20.0
@@ -25,7 +26,7 @@ def code_blocks(language: str) -> list[str]:
     return [re.sub(r"^    ", "", block, flags=re.MULTILINE).strip() + "\n" for block in found]
 
 
-HELLO, SERVE, PYWSGI = code_blocks("python")
+HELLO, SERVE, PYWSGI, CHAT = code_blocks("python")
 (CONSOLE,) = code_blocks("console")
 
 
@@ -84,3 +85,14 @@ def test_from_python(folder: Path, block: str) -> None:
     (folder / "main.py").write_text(block.replace("8000", str(port)))
     with running([sys.executable, "main.py"], folder, port):
         assert ask(port) == {"path": "/shop"}
+
+
+def test_websockets(folder: Path) -> None:
+    assert "``hublet chat:app``" in README
+    port = free_port()
+    (folder / "chat.py").write_text(CHAT)
+    with running([sys.executable, "-m", "hublet", "chat:app", "--bind", f"127.0.0.1:{port}"], folder, port):
+        assert ask(port) == {"path": "/shop"}
+        with connect(f"ws://127.0.0.1:{port}/chat") as ann, connect(f"ws://127.0.0.1:{port}/chat") as bob:
+            ann.send("hello")
+            assert ann.recv(PATIENCE) == bob.recv(PATIENCE) == "hello"

@@ -1,14 +1,14 @@
-"""Ticker: live prices, and hundreds of waiting requests, from plain synchronous Flask.
+"""Ticker: live prices, orders, and hundreds of waiting requests, from plain synchronous Flask.
 
-    pip install hublet[demo]
-    hublet app:app                  from this folder; then open http://127.0.0.1:8000
-    flask --app app run             Flask's own server works too, with a thread for each request
+    hublet examples.ticker.app:app              from the repository; then open http://127.0.0.1:8000
+    flask --app examples.ticker.app run         Flask's own server works too, with a thread for each request
 
 Everything here blocks, as Flask code does: `time.sleep` in a view and in a generator, `queue.get`, `http.client`. Under
 hublet every one of these waits lets the other requests run, so one thread serves all of them at once.
 
     /                     the page
-    /stream               prices and load, twice a second, as server-sent events
+    /live                 the WebSocket: prices and load, twice a second, and orders from the page
+    /stream               prices and load as server-sent events, for servers without WebSockets
     /wait?seconds=1       answers after waiting, as a slow database would
     /burst?count=200      sends that many requests to /wait at once and tells, as it happens, how they overlap
 """
@@ -19,112 +19,22 @@ import http.client
 import json
 import math
 import queue
-import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
+import hublet
 from flask import Flask, Response, abort, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
+from .live import MAX_QUANTITY, Live
+from .load import in_flight
+from .market import SYMBOLS, charts, current_tick, prices_at, seconds_to_next_tick
+
 app = Flask(__name__)
-
-
-# The market. A price is a function of time alone: noise of several periods on top of each other, each with the weight
-# that makes the sum look like a random walk. So there is nothing to keep, to lock or to stop; every worker of a server
-# agrees on every price, and after a restart the charts go on where they were.
-
-INTERVAL: Final = 0.5  # seconds from one price to the next
-HISTORY: Final = 120  # prices in a chart
-PERIODS: Final = tuple(2.0**power for power in range(-1, 9))  # of the noise, in seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Symbol:
-    """An invented security. `volatility` is how far noise of a one-second period moves its price, relative to it."""
-
-    code: str
-    name: str
-    price: float
-    volatility: float
-
-
-SYMBOLS: Final = (
-    Symbol("FERN", "Fernway Foods", 48.20, 0.0010),
-    Symbol("HALO", "Halo Optics", 212.75, 0.0014),
-    Symbol("KITE", "Kite Aerial", 17.34, 0.0026),
-    Symbol("LUMA", "Luma Pictures", 91.08, 0.0017),
-    Symbol("MOSS", "Mossbridge Water", 63.55, 0.0008),
-    Symbol("NIMB", "Nimbus Freight", 134.90, 0.0013),
-    Symbol("ORCA", "Orca Tidal Power", 78.41, 0.0019),
-    Symbol("PEAT", "Peat & Barley", 29.66, 0.0011),
-    Symbol("QUIL", "Quill Stationers", 8.92, 0.0022),
-    Symbol("TERN", "Tern Airways", 41.17, 0.0021),
-    Symbol("VOLT", "Voltaic Rail", 305.30, 0.0015),
-    Symbol("ZINC", "Zincworks", 22.84, 0.0018),
-)
-
-
-@lru_cache(maxsize=16 * 1024)
-def noise(code: str, period: float, step: int) -> float:
-    """A number from -1 to 1 that is always the same for the same arguments."""
-    return random.Random(f"{code} {period} {step}").uniform(-1, 1)
-
-
-def price_at(symbol: Symbol, seconds: float) -> float:
-    """The price at a time, in seconds since the epoch."""
-    logarithm = 0.0
-    for period in PERIODS:
-        step, fraction = divmod(seconds / period, 1)
-        blend = fraction * fraction * (3 - 2 * fraction)
-        before, after = noise(symbol.code, period, int(step)), noise(symbol.code, period, int(step) + 1)
-        logarithm += math.sqrt(period) * (before + (after - before) * blend)
-    return round(symbol.price * math.exp(symbol.volatility * logarithm), 2)
-
-
-@lru_cache(maxsize=2 * HISTORY)
-def prices_at(tick: int) -> tuple[float, ...]:
-    """All prices, in the order of SYMBOLS, at a number of intervals since the epoch."""
-    return tuple(price_at(symbol, tick * INTERVAL) for symbol in SYMBOLS)
-
-
-def current_tick() -> int:
-    """Give the number of intervals since the epoch."""
-    return int(time.time() / INTERVAL)
-
-
-class Gauge:
-    """Counts what is going on now, and the most that ever was."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.now = 0
-        self.peak = 0
-        self.total = 0
-
-    @contextmanager
-    def count(self) -> Iterator[None]:
-        """Count one more for the `with` block."""
-        with self._lock:
-            self.now += 1
-            self.total += 1
-            self.peak = max(self.peak, self.now)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self.now -= 1
-
-    def reading(self) -> dict[str, int]:
-        """Give the figures as the page knows them."""
-        return {"now": self.now, "peak": self.peak, "total": self.total}
-
-
-in_flight = Gauge()
+# Flask's way to put something in front of an application. Where the server offers no WebSocket it passes everything on.
+app.wsgi_app = hublet.websockets({"/live": Live}, app.wsgi_app)  # type: ignore[method-assign]
 
 
 # What a request may ask for.
@@ -167,7 +77,14 @@ def allow_own_content_only(response: Response) -> Response:
 def page() -> str:
     """Show the page, with the prices of now for readers without JavaScript."""
     prices = prices_at(current_tick())
-    return render_template("page.html", listed=list(zip(SYMBOLS, prices, strict=True)), max_wait=MAX_WAIT)
+    listed = list(zip(SYMBOLS, prices, strict=True))
+    return render_template("page.html", listed=listed, max_wait=MAX_WAIT, max_quantity=MAX_QUANTITY)
+
+
+@app.get("/live")
+def no_websocket() -> tuple[Response, int]:
+    """Answer what is no WebSocket request, or came to a server without WebSockets."""
+    return jsonify(error="this is the address of a WebSocket; prices without one are at /stream", status=426), 426
 
 
 @app.get("/wait")
@@ -193,12 +110,9 @@ def events() -> Iterator[str]:
     A server closes the generator when it cannot write to the client any more; the `with` then uncounts the request.
     """
     with in_flight.count():
-        tick = current_tick()
-        past = [prices_at(earlier) for earlier in range(tick - HISTORY + 1, tick + 1)]
-        charts = dict(zip((symbol.code for symbol in SYMBOLS), zip(*past, strict=True), strict=True))
-        yield "retry: 1000\n" + event("charts", {"charts": charts, "in_flight": in_flight.reading()})
+        yield "retry: 1000\n" + event("charts", {"charts": charts(), "in_flight": in_flight.reading()})
         while True:
-            time.sleep(INTERVAL - time.time() % INTERVAL)
+            time.sleep(seconds_to_next_tick())
             yield event("tick", {"prices": prices_at(current_tick()), "in_flight": in_flight.reading()})
 
 

@@ -54,7 +54,6 @@ enum {
     BATCH_BYTES = 65536,
     READS_AT_ONCE = 4,
     STOP_MILLISECONDS = 3000,
-    SINK_NAP_MICROSECONDS = 2000,
     SECOND = 1000000000,
 };
 
@@ -729,8 +728,6 @@ static void run(void) {
         }
         if (phase == MEASURING && (time >= measure_until || input_ended)) break;
         if (rate && phase != OPENING) send_due(time);
-        /* A sink has no latency to keep low. Without naps it would be woken, at the server's cost, by every message. */
-        if (sink && phase != OPENING) usleep(SINK_NAP_MICROSECONDS);
         bool is_timed = rate || (ramp && phase == OPENING);
         poll_events(is_timed ? 1 : 20);
     }

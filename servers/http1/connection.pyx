@@ -265,6 +265,8 @@ cdef class Connection(Transport):
 
     cdef int close(self) except -1:
         self.state = CLOSED
+        if self.exchange is not None:
+            self.exchange.withdraw_offer()
         return self.release()
 
     cdef int hand_over(self, Transport successor) except -1:
@@ -533,6 +535,7 @@ cdef class Connection(Transport):
         self.exchange = None
         self.engine.rejected += 1
         if exchange is not None:
+            exchange.withdraw_offer()
             environ = exchange.environ
         elif environ is None:
             environ = {}

@@ -42,6 +42,7 @@ cdef class Exchange:
     cdef bint overrun             # more was offered than declared
 
     cdef int run(self) except -1
+    cdef int withdraw_offer(self) except -1
     cdef int answer(self) except -1
     cdef bint is_taken(self) noexcept
     cdef int close_result(self, object close) except -1

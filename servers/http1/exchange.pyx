@@ -13,7 +13,6 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 import http
 import io
 import os
-import signal
 import stat
 import tempfile
 from time import perf_counter
@@ -29,6 +28,7 @@ from ..transport cimport MSG_MORE, IoContext, Transport, iovec
 
 from ...runtime import limits
 from ...runtime.errors import ClientDisconnected, RequestBodyError
+from ...runtime.request_greenlet import pass_interrupt
 
 cdef size_t JOIN_SIZE = limits.JOIN_SIZE
 cdef long long MAX_DRAIN = limits.MAX_DRAIN
@@ -154,8 +154,13 @@ cdef class Exchange:
         finally:
             self.over = True
             self.body.detach()
-            if self.upgrade is not None:
-                self.upgrade.decline()
+            self.withdraw_offer()
+        return 0
+
+    cdef int withdraw_offer(self) except -1:
+        """No other protocol can have the connection any more, unless one has it already."""
+        if self.upgrade is not None:
+            self.upgrade.decline()
         return 0
 
     cdef bint is_taken(self) noexcept:
@@ -294,6 +299,8 @@ cdef class Exchange:
     cdef int send_end(self) except -1:
         """The application has nothing more to send: finish the response, and see whether it kept its promise."""
         cdef long long promised
+        if self.head is None and self.upgrade is not None:
+            self.upgrade.unanswered()
         if self.is_taken():
             return 0
         if self.head is None:
@@ -396,8 +403,7 @@ cdef class Exchange:
             out.append(b"Connection: keep-alive\r\n", 24)
         out.append(b"\r\n", 2)
         self.head_sent = True
-        if self.upgrade is not None:
-            self.upgrade.decline()
+        self.withdraw_offer()
         self.body.continue_due = False  # an interim response cannot follow the final one
         if self.context.timed:
             self.first_byte = perf_counter()
@@ -453,9 +459,7 @@ cdef class Exchange:
         if self.head_sent and self.sent_error == 0:
             # Without the last chunk, or short of the declared length, the response is visibly incomplete.
             self.close = self.cut_short = True
-        if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            # Nobody but Ctrl-C is to be expected here: it is meant for the program, not only for this request.
-            get_hub().handle_system_error(type(error), error)
+        pass_interrupt(error)
         return 0
 
     cdef bint ends_with_connection(self) noexcept:

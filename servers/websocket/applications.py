@@ -49,10 +49,9 @@ class Mount:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """PEP 3333."""
         found = self.classes.get(environ.get("PATH_INFO", ""))
-        websocket = environ.get("wsgi.websocket")
-        if found is None or websocket is None:
-            return self.app(environ, start_response)
-        found(websocket).handle()
+        if found is None or environ.get("wsgi.websocket") is None:
+            return self.app(environ, start_response)  # without a reference of ours: it would look as if the app held it
+        found(environ["wsgi.websocket"]).handle()
         return []
 
     def app_protocol(self, path: str) -> str | Iterable[str] | None:

@@ -41,7 +41,9 @@ def broadcast(connections, message, *, binary=None, slow="drop"):
     plain = encode_frame(opcode, payload)
     everybody = list(connections)
     for each in everybody:
-        websocket = each if isinstance(each, WebSocket) else each.ws
+        websocket = each if isinstance(each, WebSocket) else getattr(each, "ws", None)
+        if not isinstance(websocket, WebSocket):
+            raise TypeError(f"broadcast: {each!r} is no WebSocket and has none as `ws`")
         session = websocket._session
         if session is None or session.state != OPEN:
             continue

@@ -17,4 +17,4 @@ cdef class Opening(Upgrade):
 
 @cython.final
 cdef class TakenConnection(Transport):
-    pass
+    cdef object socket             # the application's

@@ -9,9 +9,9 @@ cimport cython
 from cpython.object cimport PyObject
 
 import os
-from io import BytesIO
+from io import RawIOBase
 
-from gevent import GreenletExit, socket
+from gevent import GreenletExit, socket, spawn
 from geventwebsocket.exceptions import WebSocketError
 
 from ...runtime.deadlines cimport DeadlineQueue, unlink
@@ -23,9 +23,6 @@ from .deflate import Deflater, Inflater
 from .handshake import accept_head, choose_protocol
 from .taken_socket import TakenSocket
 from .websocket import WebSocket
-
-# `wsgi.input` of a request that has become a WebSocket: a handshake has no body.
-NO_INPUT = BytesIO()
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject* each)
@@ -57,6 +54,23 @@ cdef int share_values(dict environ) except -1:
             environ[name] = SHARED.setdefault(value, value)
     return 0
 
+
+class NoInput(RawIOBase):
+    """`wsgi.input` of all requests that have become WebSockets, at its end: a handshake has no body."""
+
+    def readable(self):
+        """Return True."""
+        return True
+
+    def readinto(self, buffer):
+        """Read nothing."""
+        return 0
+
+    def close(self):
+        """Stay open for the others."""
+
+
+NO_INPUT = NoInput()
 
 # What refers to a WebSocket that the application has not touched: its environ, and its opening.
 cdef enum:
@@ -91,6 +105,7 @@ cdef class Opening(Upgrade):
     def accept(self):
         """Complete the handshake. Raises WebSocketError where something else has been done with the request."""
         if self.state == OFFERED:
+            unlink(&self.link_in)
             # The application's own code chooses; it may even wait, and something else may happen meanwhile.
             protocol = self.choose_protocol()
             if self.state == OFFERED:
@@ -98,7 +113,7 @@ cdef class Opening(Upgrade):
         if self.session is None:
             raise WebSocketError(
                 "the socket has been taken over by the application" if self.taken is not None
-                else "there is no WebSocket: the request has been answered as HTTP"
+                else "there is no WebSocket: the request has been answered as HTTP, or its connection closed"
             )
 
     def choose_protocol(self):
@@ -139,18 +154,34 @@ cdef class Opening(Upgrade):
         taken = TakenConnection.__new__(TakenConnection)
         self.take(taken)
         self.taken = taken
+        self.websockets.open_sessions += 1
         self.websocket = None
         unread = taken.buffer[taken.buffer_start:taken.buffer_end] if taken.buffered() else b""
         taken.use(taken.buffered())
-        return socket.socket(fileno=os.dup(taken.fd)), unread
+        taken.socket = socket.socket(fileno=os.dup(taken.fd))
+        return taken.socket, unread
 
     cdef int expired(self, DeadlineQueue queue) except -1:
         """The application has not used its WebSocket; if it holds it, that means that it waits for something else."""
         if Py_REFCNT(<PyObject*>self.websocket) > UNTOUCHED:
-            try:
-                self.accept()
-            except BaseException as error:
-                self.websockets.io.hub.handle_error(self, type(error), error, error.__traceback__)
+            spawn(self.accept_unused)
+        else:
+            queue.add(&self.link_in)
+        return 0
+
+    def accept_unused(self):
+        """Complete the handshake in the application's place; `app_protocol` may wait."""
+        try:
+            self.accept()
+        except WebSocketError:
+            pass  # something else has been done with the request meanwhile
+        except BaseException as error:
+            self.websockets.on_error(self.environ, error, "the WebSocket handshake failed")
+
+    cdef int unanswered(self) except -1:
+        """It had nothing to say on the WebSocket: complete the handshake, as gevent-websocket does, and close."""
+        if self.state == OFFERED:
+            self.accept()
         return 0
 
     cdef int decline(self) except -1:
@@ -163,7 +194,10 @@ cdef class Opening(Upgrade):
             return self.session.request_finished(error)
         self.taken.worker = None
         hublet_end_connection(self.taken.fd)  # the application may have duplicates of the descriptor
+        if self.taken.socket is not None:
+            self.taken.socket.close()
         self.taken.close()
+        self.websockets.ended()
         # ConnectionError and StopIteration are how libraries tell servers that there is no response to send.
         if error is not None and not isinstance(error, (OSError, StopIteration, GreenletExit)):
             self.websockets.on_error(self.environ, error, "the application failed after taking the socket")

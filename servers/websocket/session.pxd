@@ -57,6 +57,8 @@ cdef class Session(FrameSender):
     cdef bint is_settled(self) noexcept
     cdef int call_back(self) except -1
     cdef int run_callbacks(self) except -1
+    cdef int take_turn(self, size_t size) except -1
+    cdef int end_stream(self) except -1
     cdef int send_message(self, object message, object binary) except -1
     cdef int begin_close(self, int code, str reason) except -1
     cdef int peer_closed(self) except -1

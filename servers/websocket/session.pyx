@@ -32,6 +32,7 @@ from .frames cimport (
 from .sender cimport CLOSED, CLOSING, ENDING, OPEN, Flusher, FrameSender
 
 from ...runtime import limits
+from ...runtime.request_greenlet import pass_interrupt
 from .frames import encode_close
 
 cdef extern from *:
@@ -179,6 +180,8 @@ cdef class Session(FrameSender):
                 queue.add(&self.link_out)
             else:
                 self.lost()
+        elif self.state == CLOSING and self.backlog is not None:
+            queue.add(&self.link_in)  # our close frame is not out yet: it has the time of what comes before it
         else:  # the peer's close frame or its end has not come
             self.lost()
         return 0
@@ -290,10 +293,10 @@ cdef class Session(FrameSender):
 
     cdef object next_message(self, object timeout):
         """The next message; None once when the connection is closed. Raises WebSocketError after that, or TimeoutError."""
-        if self.inbox is not None:
-            return self.take_message()
         if self.protocol is not None:
             raise RuntimeError("the messages of this WebSocket go to on_message")
+        if self.inbox is not None:
+            return self.take_message()
         if self.state == OPEN:
             if self.reader is not None:
                 raise RuntimeError("another greenlet is already receiving from this WebSocket")
@@ -392,6 +395,8 @@ cdef class Session(FrameSender):
             pass  # most have never heard of that None: they take it for a message, or try to send it back
         try:
             protocol.on_close()
+        except (WebSocketError, GreenletExit):
+            pass  # it tried to send, or has been killed
         except BaseException as error:
             self.report(error)
         self.application_done()
@@ -416,13 +421,7 @@ cdef class Session(FrameSender):
             size = PyBytes_GET_SIZE(packed)
             if text and not is_utf8(data, size):
                 raise ValueError("a text message must be UTF-8")
-        if self.backlog_bytes > self.flusher.limit:
-            self.wait_for_room()
-        elif self.moved >= FAIRNESS_BYTES and current() is not self.context.hub:
-            self.yield_if_due()
-        if self.state != OPEN:
-            raise WebSocketError(MSG_SOCKET_DEAD)
-        self.moved += size + MESSAGE_COST
+        self.take_turn(size)
         if self.deflater is not None and size >= DEFLATE_FROM:
             packed = self.deflater.compress(data[:size])
             self.put_frame(first_byte | RSV1, PyBytes_AS_STRING(packed), PyBytes_GET_SIZE(packed))
@@ -432,14 +431,27 @@ cdef class Session(FrameSender):
             raise WebSocketError(MSG_SOCKET_DEAD)
         return 0
 
+    cdef int take_turn(self, size_t size) except -1:
+        """Before a frame of `size` bytes: wait while too much waits for the peer, and let others run now and then."""
+        if self.backlog_bytes > self.flusher.limit:
+            self.wait_for_room()
+        elif self.moved >= FAIRNESS_BYTES and current() is not self.context.hub:
+            self.yield_if_due()
+        if self.state != OPEN:
+            raise WebSocketError(MSG_SOCKET_DEAD)
+        self.moved += size + MESSAGE_COST
+        return 0
+
     cdef int backlog_sent(self) except -1:
         cdef bytes pong = self.pong
         if pong is not None:
             self.pong = None
             if self.state == OPEN:
                 self.put_control(OP_PONG, pong)
-        if self.state == ENDING and self.backlog is None:
-            hublet_end_stream(self.fd)
+        if self.state == CLOSING:
+            self.websockets.close_queue.add(&self.link_in)  # the peer's time begins when it can have our close frame
+        elif self.state == ENDING:
+            return self.end_stream()
         return 0
 
     # The end.
@@ -492,9 +504,16 @@ cdef class Session(FrameSender):
         self.use(self.buffered())
         self.paused = False
         self.start_reading()
-        self.context.linger_queue.add(&self.link_in)
         if self.backlog is None:
-            hublet_end_stream(self.fd)
+            self.end_stream()
+        else:
+            unlink(&self.link_in)  # the write timeout holds until the backlog has gone out
+        return self.settle_later() if self.senders else 0
+
+    cdef int end_stream(self) except -1:
+        """Everything has been sent: end our stream, and wait a little for the peer's end."""
+        hublet_end_stream(self.fd)
+        self.context.linger_queue.add(&self.link_in)
         return 0
 
     cdef int lost(self) except -1:
@@ -519,9 +538,11 @@ cdef class Session(FrameSender):
         """In the application's greenlet: it has raised `error`."""
         if isinstance(error, GreenletExit):
             return self.begin_close(GOING_AWAY, "")
-        if self.state == OPEN or not isinstance(error, (OSError, StopIteration)):
+        if self.state == OPEN or not isinstance(error, (WebSocketError, ConnectionError, StopIteration)):
             self.report(error)  # otherwise it is how it found out that the peer is gone
-        return self.begin_close(INTERNAL_ERROR, "")
+        self.begin_close(INTERNAL_ERROR, "")
+        pass_interrupt(error)
+        return 0
 
     cdef int request_finished(self, BaseException error) except -1:
         """In the request's greenlet: the application has returned, or raised `error`. Callbacks begin after that."""
@@ -558,6 +579,7 @@ cdef class Session(FrameSender):
         """Send a ping."""
         if self.state != OPEN:
             raise WebSocketError(MSG_ALREADY_CLOSED)
+        self.take_turn(PyBytes_GET_SIZE(payload))
         self.put_control(OP_PING, payload)
 
     def start_close(self, int code, str reason):

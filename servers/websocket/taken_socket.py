@@ -48,5 +48,7 @@ class TakenSocket:
         return received
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else is the socket's own."""
+        """Everything else is the socket's own, but for what copiers and formatters of any object look for."""
+        if name.startswith("__"):
+            raise AttributeError(name)
         return getattr(self._take(), name)

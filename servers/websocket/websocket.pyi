@@ -33,4 +33,5 @@ class Handler:
     application: Any
     client_address: tuple[str, int]
     active_client: Any
+    logger: Any
     def __init__(self, websocket: WebSocket) -> None: ...

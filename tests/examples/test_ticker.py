@@ -1,4 +1,7 @@
-"""examples/ticker: the page, the bounds of its arguments, the event stream, the burst, and that nothing is left."""
+"""examples/ticker: the page, the bounds of its arguments, the event stream, the burst, and that nothing is left.
+
+Its WebSocket is in test_ticker_live.py; a browser drives the page in tests/integration/test_websocket_browser.py.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +18,17 @@ from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from examples.ticker import app as ticker
+from examples.ticker import market
+from examples.ticker.load import in_flight
 
 CHART = 120
 
 
 @pytest.fixture
 def client() -> Iterator[FlaskClient]:
-    before = ticker.in_flight.now
+    before = in_flight.now
     yield ticker.app.test_client()
-    assert ticker.in_flight.now == before
+    assert in_flight.now == before
     assert not ticker.burst_lock.locked()
 
 
@@ -40,7 +45,7 @@ def read_events(response: TestResponse, count: int) -> list[tuple[str, Any]]:
     for _ in range(count):
         *_, name, data = next(stream).decode().removesuffix("\n\n").split("\n")
         events.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
-    assert ticker.in_flight.now == 1
+    assert in_flight.now == 1
     response.close()
     return events
 
@@ -49,9 +54,9 @@ def test_the_page_shows_every_symbol_with_a_price(client: FlaskClient) -> None:
     answer = client.get("/")
     assert answer.status_code == 200
     assert answer.headers["Content-Security-Policy"] == "default-src 'self'"
-    for symbol in ticker.SYMBOLS:
+    for symbol in market.SYMBOLS:
         assert f'data-code="{symbol.code}"' in answer.text
-    assert answer.text.count('<p class="price">') == len(ticker.SYMBOLS)
+    assert answer.text.count('<p class="price">') == len(market.SYMBOLS)
 
 
 def test_the_page_loads_nothing_from_elsewhere(client: FlaskClient) -> None:
@@ -90,7 +95,7 @@ def test_an_error_does_not_echo_a_long_argument(client: FlaskClient) -> None:
 def test_the_stream_begins_with_the_charts(client: FlaskClient) -> None:
     ((name, data),) = read_events(client.get("/stream"), 1)
     assert name == "charts"
-    assert list(data["charts"]) == [symbol.code for symbol in ticker.SYMBOLS]
+    assert list(data["charts"]) == [symbol.code for symbol in market.SYMBOLS]
     assert {len(prices) for prices in data["charts"].values()} == {CHART}
     assert data["in_flight"]["now"] == 1
 
@@ -98,8 +103,14 @@ def test_the_stream_begins_with_the_charts(client: FlaskClient) -> None:
 def test_the_stream_goes_on_with_prices_and_load(client: FlaskClient) -> None:
     _, (name, data) = read_events(client.get("/stream"), 2)
     assert name == "tick"
-    assert len(data["prices"]) == len(ticker.SYMBOLS)
+    assert len(data["prices"]) == len(market.SYMBOLS)
     assert data["in_flight"]["now"] == 1
+
+
+def test_a_server_without_websockets_says_where_the_prices_are(client: FlaskClient) -> None:
+    answer = client.get("/live")
+    assert answer.status_code == 426
+    assert "/stream" in answer.get_json()["error"]
 
 
 def test_streams_may_not_be_held_back_by_proxies_and_caches(client: FlaskClient) -> None:
@@ -115,15 +126,15 @@ def test_a_stream_that_is_never_read_leaves_nothing_behind(client: FlaskClient) 
 
 def test_prices_depend_on_the_time_alone() -> None:
     tick = 3_500_000_000
-    first = ticker.prices_at(tick)
-    ticker.prices_at.cache_clear()
-    ticker.noise.cache_clear()
-    assert ticker.prices_at(tick) == first
+    first = market.prices_at(tick)
+    market.prices_at.cache_clear()
+    market.noise.cache_clear()
+    assert market.prices_at(tick) == first
 
 
 def test_prices_move_a_little_at_a_time_and_stay_near_where_they_began() -> None:
     ticks = range(3_500_000_000, 3_500_000_000 + 2 * CHART)
-    for symbol, prices in zip(ticker.SYMBOLS, zip(*map(ticker.prices_at, ticks), strict=True), strict=True):
+    for symbol, prices in zip(market.SYMBOLS, zip(*map(market.prices_at, ticks), strict=True), strict=True):
         assert all(abs(after / before - 1) < 0.02 for before, after in itertools.pairwise(prices))
         assert all(0.5 < price / symbol.price < 2 for price in prices)
         assert len(set(prices)) > CHART / 10

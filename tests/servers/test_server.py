@@ -428,6 +428,8 @@ FOREVER = """
 
     def app(environ, start_response):
         if environ["PATH_INFO"] == "/interrupt":
+            if "wsgi.websocket" in environ:
+                environ["wsgi.websocket"].accept()
             raise KeyboardInterrupt
         if environ["PATH_INFO"] == "/hold":
             gevent.sleep(60)
@@ -444,13 +446,21 @@ FOREVER = """
 """
 
 
-@pytest.mark.parametrize("origin", ["signal", "signal while busy", "application"])
+UPGRADE = (
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
+
+
+@pytest.mark.parametrize("origin", ["signal", "signal while busy", "application", "websocket application"])
 def test_ctrl_c_ends_the_program_in_order(launch: Launch, origin: str) -> None:
     process = launch(FOREVER)
     client = process.connect()
     assert client.get().body == b"hello"
     if origin == "application":  # where the signal finds the interpreter if the application computes
         client.send(b"GET /interrupt HTTP/1.1\r\nHost: x\r\n\r\n")
+    elif origin == "websocket application":
+        client.send(b"GET /interrupt HTTP/1.1\r\nHost: x\r\n" + UPGRADE + b"\r\n")
     else:
         if origin == "signal while busy":
             client.send(b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -1,11 +1,9 @@
-// Draws the prices and the load that the server sends, and comes back by itself when the server does.
+// Draws the prices and the load that the server sends.
 
-const RETRY_MS = 1000;
 const WIDTH = 240;
 const HEIGHT = 56;
 const MARGIN = 4; // above and below a line, so that its stroke is never cut
 
-const status = document.getElementById("status");
 const figures = { now: "in-flight", peak: "peak", total: "total" };
 const cards = [...document.querySelectorAll("#cards .card")].map((card) => ({
   code: card.dataset.code,
@@ -17,39 +15,7 @@ const cards = [...document.querySelectorAll("#cards .card")].map((card) => ({
   prices: [],
 }));
 
-let source = null;
-let retry = 0;
-
-function connect() {
-  source = new EventSource(document.body.dataset.stream);
-  source.addEventListener("charts", (message) => showCharts(JSON.parse(message.data)));
-  source.addEventListener("tick", (message) => showTick(JSON.parse(message.data)));
-  source.addEventListener("open", () => showStatus("live", "Live"));
-  source.addEventListener("error", () => {
-    showStatus("lost", "Reconnecting");
-    // The browser retries a connection that broke, but gives up for good when it gets an error page, as from a proxy
-    // whose server is just restarting.
-    if (source.readyState === EventSource.CLOSED) {
-      disconnect();
-      retry = setTimeout(connect, RETRY_MS);
-    }
-  });
-}
-
-function disconnect() {
-  clearTimeout(retry);
-  source?.close();
-  source = null;
-}
-
-function showStatus(state, text) {
-  if (status.dataset.state !== state) {
-    status.dataset.state = state;
-    status.textContent = text;
-  }
-}
-
-function showCharts({ charts, in_flight: load }) {
+export function showCharts({ charts, in_flight: load }) {
   showLoad(load);
   for (const card of cards) {
     card.prices = charts[card.code];
@@ -57,7 +23,7 @@ function showCharts({ charts, in_flight: load }) {
   }
 }
 
-function showTick({ prices, in_flight: load }) {
+export function showTick({ prices, in_flight: load }) {
   cards.forEach((card, index) => {
     card.prices.push(prices[index]);
     card.prices.shift();
@@ -93,13 +59,3 @@ function linePath(prices) {
   const points = prices.map((price, i) => `${(i * step).toFixed(1)} ${(HEIGHT - MARGIN - (price - low) * scale).toFixed(1)}`);
   return `M${points.join("L")}`;
 }
-
-// A hidden page needs no prices, and browsers allow only six connections to a server over all of its pages.
-document.addEventListener("visibilitychange", () => {
-  disconnect();
-  if (!document.hidden) connect();
-});
-addEventListener("pagehide", disconnect);
-addEventListener("pageshow", () => {
-  if (!source && !document.hidden) connect();
-});

@@ -13,7 +13,7 @@ from .messages import MESSAGE
 ready: set[WSTransport] = set()  # the subscribers whose write buffer is not full
 
 
-class Echo(WSListener):
+class Echo(WSListener):  # type: ignore[misc]
     """Answers every message by itself."""
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
