@@ -50,6 +50,7 @@ class Supervised:
             signal.signal(number, signal.SIG_IGN)
         self._board = LoadBoard(ends.board)
         server.share = self._share
+        server.patient = True
         os.set_blocking(ends.status, False)
         os.set_blocking(ends.control, False)
         loop = gevent.get_hub().loop

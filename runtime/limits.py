@@ -43,6 +43,10 @@ KEEPALIVE_TIMEOUT: Final = 75.0
 LINGER_TIMEOUT: Final = 2.0
 LINGER_BYTES: Final = 1 * MIB
 GRACE: Final = 30.0
+# A connection that has been used so recently is not closed under its client's hands when the server stops.
+DRAIN_IDLE: Final = 0.5
+# The clock of deadlines is coarse.
+DRAIN_SLACK: Final = 0.05
 
 # Connections and requests.
 BACKLOG: Final = 2048

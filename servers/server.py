@@ -72,6 +72,8 @@ class WSGIServer:
     stop_timeout: float = 1
     #: Says, where other processes accept from the same sockets, how many connections are ours (see `Acceptor`).
     share: Callable[[], int | None] | None = None
+    #: Whether `stop` lets connections that were used a moment ago have one more request: others serve new ones.
+    patient: bool = False
     #: The address family and the address of the first listening socket, which `start` completes with the real port.
     family: int
     address: Any
@@ -326,12 +328,20 @@ class WSGIServer:
         self, engine: Engine, websockets: WebSocketContext, timeout: float | None, succeeded: bool = False
     ) -> None:
         websockets.spreading = succeeded
+        engine.patient = self.patient
         run_on_hub(engine.drain)
         if succeeded:
             spread = limits.RECONNECT_SPREAD if timeout is None else min(limits.RECONNECT_SPREAD, timeout / 2)
             spawn(websockets.restart_clients, spread)
+        # Connections that were in use a moment ago are idle by then, or have had their last request.
+        second_pass = get_hub().loop.timer(limits.DRAIN_IDLE + limits.DRAIN_SLACK)
+        second_pass.start(engine.drain)
         if timeout is not None:
-            self._wait_until_idle(engine, websockets, timeout)
+            try:
+                self._wait_until_idle(engine, websockets, timeout)
+            finally:
+                second_pass.stop()
+                second_pass.close()
             run_on_hub(engine.abort_all)
             run_on_hub(websockets.abort_orphans)
             if engine.cut_off:
@@ -343,7 +353,8 @@ class WSGIServer:
 
     def _wait_until_idle(self, engine: Engine, websockets: WebSocketContext, timeout: float) -> None:
         def is_idle() -> bool:
-            return engine.in_flight + engine.queued + websockets.open_sessions == 0
+            busy = engine.in_flight + engine.queued + websockets.open_sessions
+            return busy == 0 and not (engine.patient and engine.open_connections)
 
         if is_idle():
             return

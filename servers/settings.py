@@ -175,19 +175,6 @@ class Settings:
         False, "websocket", "leave HTTP_UPGRADE out of the environ, for Flask-Sockets on Werkzeug 1 and later"
     )
 
-    access_log: AccessLogFormat = setting("off", "logging", "one line for each request: off, combined or json")
-    access_log_file: str = setting("-", "logging", "where the access log goes; -: standard output")
-    log_level: LogLevel = setting("info", "logging", "least severity that the error log shows, on standard error")
-
-    server_header: str = setting("hublet", "responses", "value of the Server field; empty: no such field")
-
-    stack_cache: int = setting(
-        limits.STACK_CACHE,
-        "runtime",
-        "16 KiB interpreter stack chunks kept for new greenlets; 0: off",
-        least=0,
-        most=MOST_STACK_CACHE,
-    )
     workers: int = setting(
         1, "processes", "worker processes; auto: one for each processor", least=0, most=MOST_WORKERS, words={"auto": 0}
     )
@@ -217,6 +204,20 @@ class Settings:
         "resident memory at which a worker is replaced by a new one; 0: no limit",
         unit="bytes",
         least=0,
+    )
+
+    access_log: AccessLogFormat = setting("off", "logging", "one line for each request: off, combined or json")
+    access_log_file: str = setting("-", "logging", "where the access log goes; -: standard output")
+    log_level: LogLevel = setting("info", "logging", "least severity that the error log shows, on standard error")
+
+    server_header: str = setting("hublet", "responses", "value of the Server field; empty: no such field")
+
+    stack_cache: int = setting(
+        limits.STACK_CACHE,
+        "runtime",
+        "16 KiB interpreter stack chunks kept for new greenlets; 0: off",
+        least=0,
+        most=MOST_STACK_CACHE,
     )
     reload: bool = setting(False, "runtime", "restart when a source file changes (for development)")
 

@@ -28,6 +28,7 @@ cdef class Engine(ExchangeContext):
     cdef readonly unsigned long long rejected
     cdef readonly unsigned long long timed_out
 
+    cdef public bint patient       # connections that were used a moment ago are drained without haste
     cdef bint pausing              # accepting pauses until there is room
     cdef bint admitting            # `admit` has been put off to the loop's next turn
     cdef int admit_later(self) except -1
@@ -62,6 +63,7 @@ cdef class Connection(Transport):
 
     cdef int open(self, Endpoint endpoint, int fd, str host, str port) except -1
     cdef bint is_reset(self) noexcept
+    cdef bint is_in_use(self) noexcept
     cdef int fail(self, BaseException error) except -1
     cdef int read_heads(self) except -1
     cdef int serve_buffered(self) except -1

@@ -12,6 +12,7 @@ class Engine(ExchangeContext):
     on_room: Callable[[], object] | None
     on_refuse: Callable[[dict[str, Any], int, str], object] | None
     upgrader: Callable[[dict[str, Any]], Upgrade | None] | None
+    patient: bool
     cut_off: int
     max_connections: int
     max_in_flight: int

@@ -113,6 +113,7 @@ cdef size_t RECV_SIZE = limits.RECV_SIZE
 cdef size_t LINGER_BYTES = limits.LINGER_BYTES
 cdef int PIPELINE_BATCH = limits.PIPELINE_BATCH
 cdef double EVICTION_AGE = limits.EVICTION_AGE
+cdef double DRAIN_IDLE = limits.DRAIN_IDLE
 
 
 @cython.final
@@ -290,11 +291,15 @@ cdef class Connection(Transport):
         """Close the connection unless a request, or part of one, is there or has just arrived."""
         if self.state == READING and self.buffered() == 0 and not self.dispatching:
             self.read_heads()
-            if self.state == READING and self.buffered() == 0:
+            if self.state == READING and self.buffered() == 0 and not self.is_in_use():
                 self.close()
         elif self.state == DRAINING:
             self.linger()  # there will be no next request to drain for
         return 0
+
+    cdef bint is_in_use(self) noexcept:
+        """Whether a patient server waits for the next request, which may be on its way, and will be the last."""
+        return self.engine.patient and coarse_now() - self.link_in.since < DRAIN_IDLE
 
     cdef int abort(self) except -1:
         if self.state == QUEUED:

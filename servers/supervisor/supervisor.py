@@ -169,8 +169,6 @@ class Supervisor:
     def _resize(self, target: int) -> None:
         self._target = target
         log.info("%d workers are wanted", target)
-        for worker in self._serving()[target:]:
-            worker.retire()
         self._fill_up()
 
     # Generations.
@@ -258,6 +256,8 @@ class Supervisor:
                 self._discard_generation(how, status if status > 0 else FAILURE)
         elif worker.state is State.LEAVING:
             log.info("%s", how)
+        elif status == 0 and not self._ending:  # somebody told it to leave
+            log.info("%s; a successor is started", how)
         elif not self._ending:
             self._ended_unasked(worker, how)
         self._fill_up()
@@ -274,14 +274,17 @@ class Supervisor:
         log.error("%s soon after its start; a successor is started%s", how, f" in {pause:g} s" if pause else "")
 
     def _fill_up(self) -> None:
-        """Start what is missing of the generation that serves."""
-        if self._ending or not self._has_served or time.monotonic() < self._paused_until:
+        """Start what is missing of the generation that serves, and let go what is too many."""
+        if self._ending or not self._has_served:
             return
         present = [each for each in self.workers if each.state is not State.LEAVING and each not in self._coming]
         replaced = {each.replaces for each in present}
-        missing = self._target - len([each for each in present if each not in replaced])
-        for place in self._free_places(missing):
-            self._start_worker(place)
+        lasting = [each for each in present if each not in replaced]
+        for worker in lasting[self._target :]:
+            worker.retire()
+        if time.monotonic() >= self._paused_until:
+            for place in self._free_places(self._target - len(lasting)):
+                self._start_worker(place)
 
     def _start_worker(self, place: int) -> Worker | None:
         try:
@@ -292,9 +295,6 @@ class Supervisor:
             return None
         self._workers[worker.pid] = worker
         return worker
-
-    def _serving(self) -> list[Worker]:
-        return [each for each in self.workers if each.state is State.SERVING and each not in self._coming]
 
     def _free_places(self, count: int) -> list[int]:
         taken = {each.place for each in self.workers}
