@@ -15,7 +15,7 @@ import gevent
 
 from .reloader import inherit_lifeline, run_reloader, settings_of_child
 from .runtime.errors import ApplicationLoadError, ListenError, SettingsError
-from .servers.listeners import inherit, is_heir
+from .servers.listeners import inherit
 from .servers.settings_sources import (
     CONFIG_FILE,
     CONFIG_VARIABLE,
@@ -24,7 +24,9 @@ from .servers.settings_sources import (
     options_by_group,
     resolve_settings,
 )
+from .servers.supervisor.channel import inherit_ends
 from .serving import run_target
+from .supervising import run_supervisor
 from .version import __version__
 
 USAGE_ERROR: Final = 2
@@ -74,13 +76,17 @@ def run_command(arguments: Sequence[str], early_imports: Sequence[str]) -> int:
     target, config, given = parse_command_line(arguments)
     directory = Path.cwd()
     sourced = resolve_settings(given, os.environ, directory, config)
-    if sourced.settings.reload and not is_heir():
+    lifeline, ends = inherit_lifeline(), inherit_ends()
+    if sourced.settings.reload and lifeline is None:
         return run_reloader(sourced.settings, directory, find_file(os.environ, directory, config)[0])
-    if is_heir():
-        sourced = settings_of_child(sourced)
+    if sourced.settings.workers != 1 and lifeline is None and ends is None:
+        return run_supervisor(sourced, target)
     if str(directory) not in sys.path:
         sys.path.insert(0, str(directory))
-    return run_target(sourced, target, [*early_imports, *sourced.warnings], inherit(), inherit_lifeline())
+    warnings = [*early_imports, *sourced.warnings]
+    if lifeline is not None:
+        return run_target(settings_of_child(sourced), target, warnings, inherit(), lifeline)
+    return run_target(sourced, target, warnings, inherit(), ends=ends)
 
 
 def parse_command_line(arguments: Sequence[str]) -> tuple[str, str | None, dict[str, Any]]:

@@ -34,7 +34,9 @@ from .servers.error_log import ErrorStream, error_logging, keep_loggers_enabled
 from .servers.listeners import listener_url, open_listeners
 from .servers.server import WSGIServer
 from .servers.settings_sources import OPTIONS, SourcedSettings, settings_from_keywords
+from .servers.supervisor.channel import WorkerEnds
 from .servers.tls.certificates import make_ssl_context
+from .supervised import Supervised
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -85,12 +87,14 @@ def run_target(
     warnings: Sequence[str] = (),
     inherited: Mapping[str, socket.socket] | None = None,
     lifeline: int | None = None,
+    ends: WorkerEnds | None = None,
 ) -> int:
     """Serve the application that a target names, as the command does. Returns the exit status.
 
-    `lifeline` is the read end of a pipe whose end of file means what SIGTERM means.
+    `lifeline` is the read end of a pipe whose end of file means what SIGTERM means. `ends` are those of a worker.
     """
-    return run(sourced, target, lambda: load_application(target), warnings, inherited=inherited, lifeline=lifeline)
+    load = partial(load_application, target)
+    return run(sourced, target, load, warnings, inherited=inherited, lifeline=lifeline, ends=ends)
 
 
 def run(
@@ -101,6 +105,7 @@ def run(
     install_signals: bool = True,
     inherited: Mapping[str, socket.socket] | None = None,
     lifeline: int | None = None,
+    ends: WorkerEnds | None = None,
 ) -> int:
     """Open, load, serve, and stop; `name` is the application's in the log. Returns the exit status."""
     settings = sourced.settings
@@ -127,11 +132,14 @@ def run(
         life = Life(server, settings.grace)
         scheme = "https" if server.has_tls else "http"
         if install_signals:
-            stack.enter_context(stop_signals(life.signalled))
-            if settings.has_tls:
+            stack.enter_context(stop_signals(life.signalled, signal.SIGQUIT))
+            if settings.has_tls and ends is None:  # a supervisor takes the signal for all its workers
                 stack.enter_context(reload_signal(server))
         if lifeline is not None:
             stack.enter_context(watched_lifeline(lifeline, life.signalled))
+        if ends is not None:
+            supervised = stack.enter_context(closing(Supervised(ends, server, life, settings)))
+            life.on_start = supervised.report_ready
         serve_until_stopped(server, life, sourced, name, [listener_url(each, scheme) for each in listeners.values()])
     return 0
 
@@ -150,6 +158,8 @@ def serve_until_stopped(server: WSGIServer, life: Life, sourced: SourcedSettings
     """Start the server, announce it, and return when it has been told to stop and is drained."""
     server.start()
     announce(sourced, name, urls)
+    if life.on_start is not None:
+        life.on_start()
     try:
         life.wait()
     finally:
@@ -166,11 +176,19 @@ class Life:
         self._stopping = Event()
         self._hurrying = Event()
         self._interrupts = 0
+        self._succeeded = False
+        #: Called when the server accepts connections.
+        self.on_start: Callable[[], None] | None = None
+
+    def succeed(self) -> None:
+        """Another process has taken over: end when the requests in flight have."""
+        self._succeeded = True
+        self._stopping.set()
 
     def signalled(self, number: int) -> None:
-        """Take a signal: the first one asks for the end, a second SIGINT for the end at once."""
+        """Take a signal: the first one asks for the end, a second SIGINT or a SIGQUIT for the end at once."""
         self._interrupts += number == signal.SIGINT
-        if self._interrupts > 1:
+        if self._interrupts > 1 or number == signal.SIGQUIT:
             self._hurrying.set()
         if not self._stopping.is_set():
             log.info(
@@ -187,7 +205,7 @@ class Life:
 
     def drain(self) -> None:
         """Stop the server within its grace time, or at once when hurried, or when this greenlet is interrupted."""
-        graceful = gevent.spawn(self._server.stop, self._grace)
+        graceful = gevent.spawn(self._server.stop, self._grace, succeeded=self._succeeded)
         try:
             gevent.wait([graceful, self._hurrying], count=1)
         finally:
@@ -198,8 +216,8 @@ class Life:
 
 
 @contextmanager
-def stop_signals(signalled: Callable[[int], None]) -> Iterator[None]:
-    """Have a greenlet call `signalled` for SIGTERM and SIGINT; put back afterwards what they did before.
+def stop_signals(signalled: Callable[[int], None], *others: int) -> Iterator[None]:
+    """Have a greenlet call `signalled` for SIGTERM, SIGINT and `others`; put back afterwards what they did before.
 
     The handlers are Python's own, which run between two instructions of whatever holds the hub; a watcher would wait
     for the hub. So the second SIGINT brings the default action back even then, and a third one ends the process.
@@ -215,7 +233,7 @@ def stop_signals(signalled: Callable[[int], None]) -> Iterator[None]:
         loop.run_callback_threadsafe(gevent.spawn, signalled, number)
 
     with waking_signals():
-        before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+        before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT, *others)}
         try:
             yield
         finally:

@@ -49,6 +49,10 @@ KEEPALIVE_TIMEOUT: Final = 75.0
 LINGER_TIMEOUT: Final = 2.0
 LINGER_BYTES: Final = 1 * MIB
 GRACE: Final = 30.0
+# A connection that has been used so recently is not closed under its client's hands when the server stops.
+DRAIN_IDLE: Final = 0.5
+# The clock of deadlines is coarse.
+DRAIN_SLACK: Final = 0.05
 
 # Connections and requests.
 BACKLOG: Final = 2048
@@ -60,6 +64,10 @@ MAX_QUEUED: Final = 1024
 EVICTION_AGE: Final = 1.0
 # How long accepting pauses at most when there is no room, and when the process or the machine is out of descriptors.
 ACCEPT_PAUSE: Final = 0.1
+# How long a worker that has more connections than another leaves new ones to that one.
+TURN_PAUSE: Final = 0.002
+# Over what time clients are told to connect anew when the server restarts, so that they do not all come at once.
+RECONNECT_SPREAD: Final = 5.0
 # Connections accepted, and pipelined requests served, before the hub gets its turn.
 ACCEPT_BATCH: Final = 64
 PIPELINE_BATCH: Final = 16
@@ -79,6 +87,10 @@ TLS_UNSENT: Final = 128 * KIB
 
 # 16 KiB data-stack chunks kept for the next greenlet (runtime/stackcache.pyx): 16 MiB at the most.
 STACK_CACHE: Final = 1024
+
+# Worker processes.
+STARTUP_TIMEOUT: Final = 60.0
+WORKER_TIMEOUT: Final = 30.0
 
 # Log lines waiting for a slow disk, in bytes; beyond it lines are dropped and counted.
 LOG_PENDING: Final = 8 * MIB

@@ -25,10 +25,19 @@ READ = 1  # gevent's event mask
 
 
 class Acceptor:
-    """The accepting side of one listening socket. `report` is called with a line of text when something goes wrong."""
+    """The accepting side of one listening socket. `report` is called with a line of text when something goes wrong.
+
+    `share()`, if other processes accept from the same socket, says how many connections are ours: None for any number.
+    """
 
     def __init__(
-        self, engine: Engine, endpoint: Endpoint, listener: socket.socket, loop: Any, report: Callable[[str], Any]
+        self,
+        engine: Engine,
+        endpoint: Endpoint,
+        listener: socket.socket,
+        loop: Any,
+        report: Callable[[str], Any],
+        share: Callable[[], int | None] | None = None,
     ):
         self._engine = engine
         self._endpoint = endpoint
@@ -36,6 +45,8 @@ class Acceptor:
         self._report = report
         self._loop = loop
         self._watcher = loop.io(listener.fileno(), READ)
+        self._share = share
+        self._yielded = False
         self._pause: Any = None
         self._troubled = False
 
@@ -51,7 +62,11 @@ class Acceptor:
         self._watcher.close()
 
     def _on_connection(self) -> None:
-        error = self._engine.accept(self._endpoint, self._listener.fileno())
+        batch = limits.ACCEPT_BATCH if self._share is None else self._batch()
+        if batch == 0:
+            self._pause_for(limits.TURN_PAUSE)
+            return
+        error = self._engine.accept(self._endpoint, self._listener.fileno(), batch)
         if error == 0:
             self._troubled = False
         elif error == NO_ROOM:
@@ -66,6 +81,15 @@ class Acceptor:
                 remedy = "raise the descriptor limit (ulimit -n)" if error in EXHAUSTED else "it goes on by itself"
                 count = self._engine.open_connections
                 self._report(f"accepting pauses: {os.strerror(error)} with {count} connections open; {remedy}")
+
+    def _batch(self) -> int:
+        """How many connections to accept now. Those that nobody has taken in our pause are ours, one at a time."""
+        assert self._share is not None
+        share = self._share()
+        if share is None:
+            return limits.ACCEPT_BATCH
+        self._yielded = share == 0 and not self._yielded
+        return 0 if self._yielded else min(max(share, 1), limits.ACCEPT_BATCH)
 
     def _pause_for(self, seconds: float) -> None:
         self._watcher.stop()

@@ -20,7 +20,7 @@ from gevent.event import Event
 from geventwebsocket.handler import WebSocketHandler
 
 from ..patches.gevent_websocket import CALLBACK_STYLE
-from ..runtime import stackcache
+from ..runtime import limits, stackcache
 from ..runtime.errors import SettingsError
 from ..runtime.request_greenlet import RequestGreenlet
 from .acceptor import Acceptor
@@ -78,6 +78,10 @@ class WSGIServer:
 
     #: How long `stop` without a timeout waits when `spawn` bounds the requests, in seconds; pywsgi's name and default.
     stop_timeout: float = 1
+    #: Says, where other processes accept from the same sockets, how many connections are ours (see `Acceptor`).
+    share: Callable[[], int | None] | None = None
+    #: Whether `stop` lets connections that were used a moment ago have one more request: others serve new ones.
+    patient: bool = False
     #: The address family and the address of the first listening socket, which `start` completes with the real port.
     family: int
     address: Any
@@ -268,7 +272,7 @@ class WSGIServer:
                 Endpoint(engine, self._base_environ(each), self.settings, self._tls) for each in self._sockets
             ]
             self._acceptors = [
-                Acceptor(engine, endpoint, each, loop, self._report)
+                Acceptor(engine, endpoint, each, loop, self._report, self.share)
                 for endpoint, each in zip(self._endpoints, self._sockets, strict=True)
             ]
             if engine.max_connections:
@@ -323,12 +327,13 @@ class WSGIServer:
         self._sockets = []
         self._stop_event.set()
 
-    def stop(self, timeout: float | None = None) -> None:
+    def stop(self, timeout: float | None = None, *, succeeded: bool = False) -> None:
         """Stop: accept no more, close idle connections, and let requests in flight finish.
 
         With a `timeout` (seconds), wait that long for them at the most and then kill what is left, which sees
         GreenletExit. Without one, return at once, as pywsgi does; if `spawn` bounds the requests, that means
-        `stop_timeout`. Called by a request's own greenlet it returns at once too, and goes on in the background.
+        `stop_timeout`. WebSockets are closed with 1001; if the server is being `succeeded` by another process, with 1012,
+        not all at once, so that their clients come back one after the other. Called by a request's own greenlet it returns at once too, and goes on in the background.
         """
         self.close()
         engine, websockets = self._engine, self._websockets
@@ -338,9 +343,9 @@ class WSGIServer:
         if timeout is None and self.settings.max_in_flight:
             timeout = self.stop_timeout
         if isinstance(getcurrent(), RequestGreenlet):
-            spawn(self._drain, engine, websockets, timeout)
+            spawn(self._drain, engine, websockets, timeout, succeeded)
         else:
-            self._drain(engine, websockets, timeout)
+            self._drain(engine, websockets, timeout, succeeded)
 
     def __enter__(self) -> WSGIServer:
         return self
@@ -372,10 +377,24 @@ class WSGIServer:
             self.family = sockets[0].family
             self.address = sockets[0].getsockname()
 
-    def _drain(self, engine: Engine, websockets: WebSocketContext, timeout: float | None) -> None:
+    def _drain(
+        self, engine: Engine, websockets: WebSocketContext, timeout: float | None, succeeded: bool = False
+    ) -> None:
+        websockets.spreading = succeeded
+        engine.patient = self.patient
         run_on_hub(engine.drain)
+        if succeeded:
+            spread = limits.RECONNECT_SPREAD if timeout is None else min(limits.RECONNECT_SPREAD, timeout / 2)
+            spawn(websockets.restart_clients, spread)
+        # Connections that were in use a moment ago are idle by then, or have had their last request.
+        second_pass = get_hub().loop.timer(limits.DRAIN_IDLE + limits.DRAIN_SLACK)
+        second_pass.start(engine.drain)
         if timeout is not None:
-            self._wait_until_idle(engine, websockets, timeout)
+            try:
+                self._wait_until_idle(engine, websockets, timeout)
+            finally:
+                second_pass.stop()
+                second_pass.close()
             run_on_hub(engine.abort_all)
             run_on_hub(websockets.abort_orphans)
             if engine.cut_off:
@@ -387,7 +406,8 @@ class WSGIServer:
 
     def _wait_until_idle(self, engine: Engine, websockets: WebSocketContext, timeout: float) -> None:
         def is_idle() -> bool:
-            return engine.in_flight + engine.queued + websockets.open_sessions == 0
+            busy = engine.in_flight + engine.queued + websockets.open_sessions
+            return busy == 0 and not (engine.patient and engine.open_connections)
 
         if is_idle():
             return

@@ -7,6 +7,7 @@ fields; nothing else knows their names. `hublet.servers.settings_sources` reads 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
@@ -34,18 +35,27 @@ MOST_SECONDS: Final = 10**6
 MOST_BACKLOG: Final = 65535
 # 16 KiB each: 1 GiB.
 MOST_STACK_CACHE: Final = 65536
+# Half of the places on the load board: a reload runs two generations side by side.
+MOST_WORKERS: Final = 256
 
 
 def setting(
-    default: Any, group: str, help: str, *, unit: str = "", least: float | None = None, most: float | None = None
+    default: Any,
+    group: str,
+    help: str,
+    *,
+    unit: str = "",
+    least: float | None = None,
+    most: float | None = None,
+    words: Mapping[str, Any] | None = None,
 ) -> Any:
     """Declare a field: its default, its group in `--help`, what it does, its unit, its least and its greatest value.
 
-    A number without a greatest value of its own has that of its unit.
+    A number without a greatest value of its own has that of its unit. `words` stand for values in texts.
     """
     if least is not None and most is None:
         most = {"seconds": MOST_SECONDS, "bytes": MOST_BYTES}.get(unit, MOST_COUNT)
-    metadata = {"group": group, "help": help, "unit": unit, "least": least, "most": most}
+    metadata = {"group": group, "help": help, "unit": unit, "least": least, "most": most, "words": words or {}}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -219,6 +229,37 @@ class Settings:
     )
     websocket_hide_upgrade: bool = setting(
         False, "websocket", "leave HTTP_UPGRADE out of the environ, for Flask-Sockets on Werkzeug 1 and later"
+    )
+
+    workers: int = setting(
+        1, "processes", "worker processes; auto: one for each processor", least=0, most=MOST_WORKERS, words={"auto": 0}
+    )
+    startup_timeout: float = setting(
+        limits.STARTUP_TIMEOUT,
+        "processes",
+        "longest time from a worker's start until it serves; then it is killed",
+        unit="seconds",
+        least=0.1,
+    )
+    worker_timeout: float = setting(
+        limits.WORKER_TIMEOUT,
+        "processes",
+        "longest time in which a worker's hub does not turn; then it is replaced; 0: no limit",
+        unit="seconds",
+        least=0,
+    )
+    max_requests: int = setting(
+        0, "processes", "requests after which a worker is replaced by a new one; 0: no limit", least=0
+    )
+    max_requests_jitter: int = setting(
+        0, "processes", "at most so many requests more, by chance, so that not all workers are replaced at once", least=0
+    )
+    max_rss: int = setting(
+        0,
+        "processes",
+        "resident memory at which a worker is replaced by a new one; 0: no limit",
+        unit="bytes",
+        least=0,
     )
 
     access_log: AccessLogFormat = setting("off", "logging", "one line for each request: off, combined or json")

@@ -48,6 +48,7 @@ class Option:
     help: str
     unit: str
     choices: tuple[str, ...]
+    words: Mapping[str, Any]
 
     @property
     def flag(self) -> str:
@@ -67,10 +68,14 @@ class Option:
 
     def from_text(self, text: str, source: str) -> Any:
         """Convert the text of a variable or an option. Raises SettingsError."""
+        if text.strip() in self.words:
+            return self.words[text.strip()]
         return self._convert(TEXT_READERS[self.kind], text, source)
 
     def from_toml(self, value: object, source: str) -> Any:
         """Convert a value of a TOML file or a keyword argument. Raises SettingsError."""
+        if isinstance(value, str) and value in self.words:
+            return self.words[value]
         return self._convert(TOML_READERS[self.kind], value, source)
 
     def format(self, value: Any) -> str:
@@ -83,7 +88,7 @@ class Option:
             return ", ".join(value)
         if self.kind == "number":
             return f"{value:g} {self.unit}".rstrip()
-        return str(value) or "empty"
+        return next((word for word, meant in self.words.items() if meant == value), str(value)) or "empty"
 
     def _convert(self, read: Callable[[Any], Any], given: Any, source: str) -> Any:
         try:
@@ -124,9 +129,8 @@ def options_of(settings: type[Settings]) -> dict[str, Option]:
         hint, unit = hints[field.name], field.metadata["unit"]
         kind = kind_of(hint, unit)
         choices = get_args(hint) if kind == "choice" else ()
-        options[field.name] = Option(
-            field.name, kind, field.default, field.metadata["group"], field.metadata["help"], unit, choices
-        )
+        group, text, words = (field.metadata[key] for key in ("group", "help", "words"))
+        options[field.name] = Option(field.name, kind, field.default, group, text, unit, choices, words)
     return options
 
 

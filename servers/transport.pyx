@@ -112,6 +112,8 @@ cdef class IoContext:
     cdef int closed_one(self) except -1:
         """A connection has been closed."""
         self.open_connections -= 1
+        if self.open_connections == 0 and self.on_idle is not None:
+            self.loop.run_callback(self.on_idle)
         return 0
 
     cdef int later(self, object callback) except -1:

@@ -33,6 +33,7 @@ cdef class Engine(ExchangeContext):
     cdef readonly unsigned long long timed_out
     cdef readonly unsigned long long failed_handshakes
 
+    cdef public bint patient       # connections that were used a moment ago are drained without haste
     cdef bint pausing              # accepting pauses until there is room
     cdef bint admitting            # `admit` has been put off to the loop's next turn
     cdef int admit_later(self) except -1
@@ -72,6 +73,7 @@ cdef class Connection(Transport):
     cdef int end_handshake(self) except -1
     cdef int fail_handshake(self, str reason) except -1
     cdef bint is_reset(self) noexcept
+    cdef bint is_in_use(self) noexcept
     cdef int fail(self, BaseException error) except -1
     cdef int read_heads(self) except -1
     cdef int serve_buffered(self) except -1

@@ -15,6 +15,7 @@ class Engine(ExchangeContext):
     forwarded: Callable[[dict[str, Any], str], object] | None
     on_shake_failed: Callable[[str, str, str], object] | None
     upgrader: Callable[[dict[str, Any]], Upgrade | None] | None
+    patient: bool
     cut_off: int
     max_connections: int
     max_in_flight: int
@@ -34,7 +35,7 @@ class Engine(ExchangeContext):
         record: Callable[[dict[str, Any], str, int, float, float, float], object] | None = None,
         max_connections: int = 0,
     ) -> None: ...
-    def accept(self, endpoint: Endpoint, listener: int) -> int: ...
+    def accept(self, endpoint: Endpoint, listener: int, batch: int) -> int: ...
     def adopt(self, endpoint: Endpoint, fd: int, host: str, port: str) -> None: ...
 
 class Endpoint:

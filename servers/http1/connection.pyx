@@ -113,7 +113,7 @@ cdef size_t RECV_SIZE = limits.RECV_SIZE
 cdef size_t LINGER_BYTES = limits.LINGER_BYTES
 cdef int PIPELINE_BATCH = limits.PIPELINE_BATCH
 cdef double EVICTION_AGE = limits.EVICTION_AGE
-cdef int ACCEPT_BATCH = limits.ACCEPT_BATCH
+cdef double DRAIN_IDLE = limits.DRAIN_IDLE
 
 
 @cython.final
@@ -138,14 +138,14 @@ cdef class Engine(ExchangeContext):
         self.max_in_flight = settings.max_in_flight
         self.max_queued = settings.max_queued
 
-    def accept(self, Endpoint endpoint, int listener):
+    def accept(self, Endpoint endpoint, int listener, int batch):
         """Accept what waits on `listener`, up to a batch.
 
         Returns 0, the errno that ended it early, or -1 when there is no room; `on_room` is called when there is again.
         """
         cdef hublet_peer peer
         cdef int fd, accepted = 0
-        while accepted < ACCEPT_BATCH:
+        while accepted < batch:
             if self.is_full():
                 if not hublet_is_pending(listener):
                     return 0
@@ -346,13 +346,17 @@ cdef class Connection(Transport):
         """Close the connection unless a request, or part of one, is there or has just arrived."""
         if self.state == READING and self.buffered() == 0 and not self.dispatching:
             self.read_heads()
-            if self.state == READING and self.buffered() == 0:
+            if self.state == READING and self.buffered() == 0 and not self.is_in_use():
                 self.close()
         elif self.state == SHAKING:
             self.close()
         elif self.state == DRAINING:
             self.linger()  # there will be no next request to drain for
         return 0
+
+    cdef bint is_in_use(self) noexcept:
+        """Whether a patient server waits for the next request, which may be on its way, and will be the last."""
+        return self.engine.patient and coarse_now() - self.link_in.since < DRAIN_IDLE
 
     cdef int abort(self) except -1:
         if self.state == QUEUED:

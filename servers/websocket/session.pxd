@@ -20,6 +20,7 @@ cdef class WebSocketContext:
     cdef Flusher flusher
     cdef readonly tuple subprotocols
     cdef readonly bytes server_line
+    cdef public bint spreading     # while draining: connections are closed by `restart_clients`
     cdef readonly int open_sessions
     cdef readonly unsigned long long accepted
     cdef set orphans               # sessions whose application runs although the connection is closed

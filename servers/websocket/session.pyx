@@ -15,6 +15,8 @@ Nothing grows with what a peer sends: a full inbox stops the reading, so the pee
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
+import random
+
 import gevent
 from gevent import GreenletExit
 from geventwebsocket.exceptions import WebSocketError
@@ -50,6 +52,8 @@ cdef enum:
     GOING_AWAY = 1001
     ABNORMAL_CLOSURE = 1006  # never sent: there was no close frame
     INTERNAL_ERROR = 1011
+    SERVICE_RESTART = 1012
+    SPREAD_STEPS = 100
 
 
 @cython.final
@@ -82,6 +86,17 @@ cdef class WebSocketContext:
         """On the hub: kill what the application still runs for connections that are closed."""
         for each in list(self.orphans):
             (<Session>each).abort()
+
+    def restart_clients(self, double seconds):
+        """Close every connection so that its client comes back, one after the other within `seconds`. Waits."""
+        cdef Session session
+        sessions = [each for each in self.io.open_transports() if isinstance(each, Session)]
+        random.shuffle(sessions)
+        while sessions:
+            for session in sessions[:max(len(sessions) // SPREAD_STEPS, 1)]:
+                session.begin_close(SERVICE_RESTART, "the server restarts")
+            del sessions[:max(len(sessions) // SPREAD_STEPS, 1)]
+            gevent.sleep(seconds / SPREAD_STEPS)
 
     def open_websockets(self):
         """A list of the applications' WebSocket objects whose connections are open."""
@@ -169,7 +184,8 @@ cdef class Session(FrameSender):
         return self.lost()
 
     cdef int wind_down(self) except -1:
-        self.begin_close(GOING_AWAY, "the server is stopping")
+        if not self.websockets.spreading:
+            self.begin_close(GOING_AWAY, "the server is stopping")
         return 0
 
     cdef int close(self) except -1:

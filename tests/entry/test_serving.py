@@ -253,7 +253,7 @@ class Standing:
     def statistics(self) -> Any:
         return type("Statistics", (), {"in_flight": 1})
 
-    def stop(self, timeout: float) -> None:
+    def stop(self, timeout: float, *, succeeded: bool = False) -> None:
         self.stops.append(timeout)
         self.idle.wait(timeout)
 

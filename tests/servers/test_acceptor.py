@@ -94,7 +94,7 @@ class ScriptedEngine:
         self.calls = 0
         self.accepted: list[Any] = []
 
-    def accept(self, endpoint: Any, listener: int) -> int:
+    def accept(self, endpoint: Any, listener: int, batch: int) -> int:
         self.calls += 1
         if self.results:
             return self.results.pop(0)

@@ -1,0 +1,1 @@
+"""The supervisor: starts worker processes, replaces them, and never loses a request doing it."""
