@@ -22,7 +22,7 @@ from ..patches.gevent_websocket import CALLBACK_STYLE
 from ..runtime import stackcache
 from ..runtime.request_greenlet import RequestGreenlet
 from .acceptor import Acceptor
-from .access_log import AccessLog
+from .access_log import UNIX_PEER, AccessLog
 from .error_log import RecordFormatter
 from .http1.connection import Endpoint, Engine
 from .http1.exchange import FileWrapper
@@ -343,7 +343,8 @@ class WSGIServer:
 
     def _base_environ(self, listener: Socket) -> dict[str, Any]:
         name = listener.getsockname()
-        host, port = (name[0], str(name[1])) if isinstance(name, tuple) else ("localhost", "")
+        # A Unix socket has neither, but PEP 3333 wants both never to be empty: what a URL without a port means.
+        host, port = (name[0], str(name[1])) if isinstance(name, tuple) else ("localhost", "80")
         return {
             "GATEWAY_INTERFACE": "CGI/1.1",
             "SERVER_SOFTWARE": SERVER_SOFTWARE,
@@ -378,9 +379,9 @@ class WSGIServer:
 def request_name(environ: dict[str, Any]) -> str:
     """Name a request for the error log: what was asked for, and by whom."""
     get = environ.get
-    return (
-        f"{get('REQUEST_METHOD', '-')} {get('RAW_URI', '-')} from {get('REMOTE_ADDR', '-')}:{get('REMOTE_PORT', '-')}"
-    )
+    address = get("REMOTE_ADDR", "-")
+    peer = f"{address}:{get('REMOTE_PORT', '-')}" if address else UNIX_PEER
+    return f"{get('REQUEST_METHOD', '-')} {get('RAW_URI', '-')} from {peer}"
 
 
 def run_on_hub(callback: Callable[[], object]) -> None:
