@@ -43,8 +43,14 @@ class AccessLog:
     such as the status where the client was gone before there was one (`-` in `combined`).
     """
 
-    def __init__(self, format: Literal["combined", "json"], write: Callable[[bytes], object]) -> None:
+    def __init__(
+        self,
+        format: Literal["combined", "json"],
+        write: Callable[[bytes], object],
+        reopen: Callable[[], object] | None = None,
+    ) -> None:
         self._write = write
+        self._reopen = reopen
         self._format: Format = CombinedFormat() if format == "combined" else JSONFormat()
 
     def record(
@@ -57,6 +63,11 @@ class AccessLog:
         there to the first byte sent and to the end.
         """
         self._write(self._format(environ, status, sent, started, first_byte, total))
+
+    def reopen(self) -> None:
+        """Have the file behind `write` opened anew, where there is one."""
+        if self._reopen is not None:
+            self._reopen()
 
 
 class CombinedFormat:

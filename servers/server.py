@@ -23,7 +23,7 @@ from ..runtime import stackcache
 from ..runtime.request_greenlet import RequestGreenlet
 from .acceptor import Acceptor
 from .access_log import UNIX_PEER, AccessLog
-from .error_log import RecordFormatter
+from .error_log import ErrorStream, RecordFormatter
 from .http1.connection import Endpoint, Engine
 from .http1.exchange import FileWrapper
 from .pywsgi_arguments import bound_socket, connection_limit, make_record, make_stream, spawn_limit
@@ -297,6 +297,15 @@ class WSGIServer:
         else:
             self._drain(engine, websockets, timeout)
 
+    def reopen_logs(self) -> None:
+        """Open the files of the access log and the error log anew, after they were renamed; SIGUSR1 of the command.
+
+        It returns at once. Streams and loggers that were given to the constructor are left to whoever made them.
+        """
+        for each in (self.log, self.error_log):
+            if isinstance(each, AccessLog | ErrorStream):
+                each.reopen()
+
     def __enter__(self) -> WSGIServer:
         return self
 
@@ -367,7 +376,10 @@ class WSGIServer:
         exc_info = None if error is None else (type(error), error, error.__traceback__)
         level = logging.WARNING if error is None else logging.ERROR
         record = logging.LogRecord(LOGGER, level, "", 0, text, (), exc_info)
-        self.error_log.write(FORMATTER.format(record) + "\n")
+        if isinstance(self.error_log, ErrorStream):
+            self.error_log.report(record)
+        else:
+            self.error_log.write(FORMATTER.format(record) + "\n")
 
     def _on_refuse(self, environ: dict[str, Any], status: int, reason: str) -> None:
         log.debug("%s: refused with %d: %s", request_name(environ), status, reason)
