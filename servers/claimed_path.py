@@ -21,6 +21,8 @@ def locked_directory(path: str) -> Iterator[None]:
         fcntl.flock(directory, fcntl.LOCK_EX)
         yield
     finally:
+        # Not left to the end of the descriptor, which gevent's close puts off where the hub watches descriptors.
+        fcntl.flock(directory, fcntl.LOCK_UN)
         os.close(directory)
 
 
