@@ -19,7 +19,7 @@ def test_a_server_that_would_start(command: Start, tmp_path: Path) -> None:
     )
     assert running.wait() == 0
     assert "application: shop:app is the function shop.app(environ, start_response)\n" in running.output
-    assert "address: unix:a.sock can be listened on\n" in running.output
+    assert "address: unix:app.sock can be listened on\n" in running.output
     assert "s3cret" not in running.output
     assert running.output.endswith("nothing would keep the server from starting\n")
     assert sorted(each for each in os.listdir(tmp_path) if not each.startswith("__")) == ["shop.py"]
