@@ -1,4 +1,4 @@
-"""The command line: `hublet [serve] module:attribute [options]`, its options made from the fields of Settings."""
+"""The command line: `hublet [serve|check] module:attribute [options]`, its options made from the fields of Settings."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 import gevent
 
+from .check import check
+from .process import with_passed_sockets
 from .reloader import inherit_lifeline, run_reloader, settings_of_child
 from .runtime.errors import ApplicationLoadError, ListenError, SettingsError
 from .servers.listeners import inherit
@@ -32,11 +34,15 @@ from .version import __version__
 USAGE_ERROR: Final = 2
 FAILURE: Final = 1
 INTERRUPTED: Final = 130  # as shells report a process that SIGINT ended
-COMMANDS: Final = ("serve",)
+COMMANDS: Final = ("serve", "check")
 METAVARS: Final = {"count": "N", "size": "SIZE", "number": "SECONDS", "list": "TEXT", "text": "TEXT"}
 
 DESCRIPTION: Final = "Serve a WSGI application with thousands of requests in flight on one thread."
 TARGET_HELP: Final = """\
+commands:
+  serve                     serve the application; may be left out
+  check                     look at the settings, the addresses, the files and the application, and serve nothing
+
 application:
   module                    its attribute `application`, or else `app`
   module:attribute          that attribute; it may be dotted
@@ -73,43 +79,56 @@ def main(arguments: Sequence[str], early_imports: Sequence[str] = ()) -> int:
 
 def run_command(arguments: Sequence[str], early_imports: Sequence[str]) -> int:
     """Read the command line and the other sources of settings, and serve."""
-    target, config, given = parse_command_line(arguments)
+    command, target, config, given = parse_command_line(arguments)
     directory = Path.cwd()
     sourced = resolve_settings(given, os.environ, directory, config)
     lifeline, ends = inherit_lifeline(), inherit_ends()
+    inherited = inherit()
+    sourced = with_passed_sockets(sourced, inherited)
+    application_directory = str(directory / sourced.settings.chdir)
+    if application_directory not in sys.path:
+        sys.path.insert(0, application_directory)
+    if command == "check":
+        return check(sourced, target)
     if sourced.settings.reload and lifeline is None:
-        return run_reloader(sourced.settings, directory, find_file(os.environ, directory, config)[0])
+        return run_reloader(sourced, directory, find_file(os.environ, directory, config)[0])
     if sourced.settings.workers != 1 and lifeline is None and ends is None:
-        return run_supervisor(sourced, target)
-    if str(directory) not in sys.path:
-        sys.path.insert(0, str(directory))
+        return run_supervisor(sourced, target, inherited)
     warnings = [*early_imports, *sourced.warnings]
     if lifeline is not None:
-        return run_target(settings_of_child(sourced), target, warnings, inherit(), lifeline)
-    return run_target(sourced, target, warnings, inherit(), ends=ends)
+        return run_target(settings_of_child(sourced), target, warnings, inherited, lifeline)
+    return run_target(sourced, target, warnings, inherited, ends=ends)
 
 
-def parse_command_line(arguments: Sequence[str]) -> tuple[str, str | None, dict[str, Any]]:
-    """Return the target, the `--config` option, and what was given for each setting. Raises SystemExit."""
+class CommandLine(NamedTuple):
+    """What was asked for: the command, the target, the `--config` option, and what was given for each setting."""
+
+    command: str
+    target: str
+    config: str | None
+    given: dict[str, Any]
+
+
+def parse_command_line(arguments: Sequence[str]) -> CommandLine:
+    """Read the command line. Raises SystemExit."""
     parser = make_parser()
     options, unknown = parser.parse_known_intermixed_args(arguments)
     if unknown:
         parser.error(describe_unknown(parser, unknown[0]))
     given = vars(options)
     words, config = given.pop("words", []), given.pop("config", None)
-    if words and words[0] in COMMANDS:
-        words = words[1:]
+    command = words.pop(0) if words and words[0] in COMMANDS else COMMANDS[0]
     if len(words) != 1:
         problem = "the application is missing" if not words else f"one application, please, not {len(words)}"
         parser.error(f"{problem}: hublet module:attribute")
-    return words[0], config, given
+    return CommandLine(command, words[0], config, given)
 
 
 def make_parser() -> Parser:
     """Build the parser; a setting that is not given leaves no trace in its result."""
     parser = Parser(
         prog="hublet",
-        usage="hublet [serve] application [options]",
+        usage="hublet [serve | check] application [options]",
         description=f"{DESCRIPTION}\n\n{TARGET_HELP}",
         epilog=EPILOG,
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30),
@@ -135,15 +154,10 @@ def add_option(section: argparse._ArgumentGroup, option: Option) -> None:
     if option.kind == "flag":
         section.add_argument(option.flag, action=argparse.BooleanOptionalAction, help=text)
     elif option.kind == "list":
-        section.add_argument(option.flag, action="append", metavar=metavar_of(option), help=text)
+        section.add_argument(option.flag, action="append", metavar=option.metavar or METAVARS["list"], help=text)
     else:
-        metavar = f"{{{','.join(option.choices)}}}" if option.choices else metavar_of(option)
+        metavar = f"{{{','.join(option.choices)}}}" if option.choices else option.metavar or METAVARS[option.kind]
         section.add_argument(option.flag, metavar=metavar, help=text)
-
-
-def metavar_of(option: Option) -> str:
-    """What stands for the value in the help."""
-    return option.unit.upper() if option.unit and option.kind in ("list", "text") else METAVARS[option.kind]
 
 
 def describe_unknown(parser: argparse.ArgumentParser, argument: str) -> str:

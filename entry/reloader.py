@@ -24,12 +24,12 @@ import gevent
 from gevent.queue import Queue
 from gevent.subprocess import Popen, TimeoutExpired
 
+from .logs import open_logs, reopening_on_signal
+from .process import enter_directory, socket_access
 from .runtime.errors import SettingsError
-from .servers.error_log import error_logging
 from .servers.listeners import hand_down, open_listeners
-from .servers.settings import Settings
 from .servers.settings_sources import SourcedSettings
-from .serving import open_error_log, stop_signals
+from .serving import stop_signals
 
 if TYPE_CHECKING:
     import subprocess
@@ -51,16 +51,19 @@ LIFELINE_VARIABLE: Final = "_HUBLET_LIFELINE"
 BEGUN_AFTER: Final = 500
 
 
-def run_reloader(settings: Settings, directory: Path, config: Path | None) -> int:
+def run_reloader(sourced: SourcedSettings, directory: Path, config: Path | None) -> int:
     """Watch, and run this process's own command as a child, until a signal ends both. Returns the exit status.
 
-    Raises SettingsError when the watchfiles package is missing, and ListenError.
+    `directory` is the one in which the command was started. Raises SettingsError when the watchfiles package is
+    missing, and ListenError.
     """
     watch = import_watch()
+    settings = sourced.settings
     with ExitStack() as stack:
-        errors = stack.enter_context(closing(open_error_log()))
-        stack.enter_context(error_logging(settings.log_level, errors.write))
-        listeners = open_listeners(settings.bind, settings.backlog)
+        enter_directory(sourced)
+        logs = stack.enter_context(open_logs(sourced))
+        stack.enter_context(reopening_on_signal(logs.reopen))
+        listeners = open_listeners(settings.bind, settings.backlog, access=socket_access(sourced))
         for listener in listeners.values():
             stack.callback(listener.close)
         variables, descriptors = hand_down(listeners)
@@ -70,9 +73,10 @@ def run_reloader(settings: Settings, directory: Path, config: Path | None) -> in
         for end in (reader, writer):
             stack.callback(os.close, end)
         variables[LIFELINE_VARIABLE] = str(reader)
-        start = partial(Popen, command, env={**os.environ, **variables}, pass_fds=(*descriptors, reader))
+        environ = {**os.environ, **variables}
+        start = partial(Popen, command, cwd=directory, env=environ, pass_fds=(*descriptors, reader))
         reloader = Reloader(start, min(settings.grace, RELOAD_GRACE))
-        sources = stack.enter_context(closing(SourceWatch(watch, directory, config, reloader.changed)))
+        sources = stack.enter_context(closing(SourceWatch(watch, Path.cwd(), config, reloader.changed)))
         stack.enter_context(stop_signals(reloader.signalled))
         reloader.run(sources)
     return 0

@@ -2,7 +2,8 @@
 
 The order matters. Logs come first, since everything else reports to them. Listeners are opened before the application
 is loaded: a port in use is reported at once, not after an import that takes seconds, and connections that arrive during
-the import wait in the kernel instead of being refused.
+the import wait in the kernel instead of being refused. What needs root comes before the change of user, and that before
+the application is imported, so that none of its code ever runs as root.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import resource
 import select
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
@@ -25,16 +25,26 @@ import greenlet
 from gevent.event import Event
 
 from .loader import load_application
+from .logs import open_logs, reopening_on_signal
 from .patches.gevent_websocket import SERVERS
 from .patches.stdlib import is_standard_library_patched
+from .process import (
+    change_identity,
+    enter_directory,
+    identity_of,
+    pidfile,
+    read_variables,
+    settings_among,
+    socket_access,
+    title,
+)
 from .runtime.errors import SettingsError
-from .runtime.linewriter import LineWriter
-from .servers.access_log import LOST_REPORTS, AccessLog
-from .servers.error_log import ErrorStream, error_logging, keep_loggers_enabled
+from .servers.error_log import keep_loggers_enabled
 from .servers.listeners import listener_url, open_listeners
 from .servers.server import WSGIServer
 from .servers.settings_sources import OPTIONS, SourcedSettings, settings_from_keywords
 from .servers.supervisor.channel import WorkerEnds
+from .servers.systemd import ServiceManager
 from .servers.tls.certificates import make_ssl_context
 from .supervised import Supervised
 from .version import __version__
@@ -44,9 +54,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hublet.serving")
 
-# By number: sys.stdout and sys.stderr may have been replaced, and their buffers would bypass the writers.
-STDOUT: Final = 1
-STDERR: Final = 2
 # macOS refuses a descriptor limit above this one (OPEN_MAX) even where it reports an unlimited hard limit.
 DARWIN_OPEN_MAX: Final = 10240
 # What an io watcher of the loop waits for (libev's EV_READ).
@@ -108,26 +115,32 @@ def run(
     ends: WorkerEnds | None = None,
 ) -> int:
     """Open, load, serve, and stop; `name` is the application's in the log. Returns the exit status."""
-    settings = sourced.settings
+    manager = ServiceManager()
     with ExitStack() as stack:
-        errors = stack.enter_context(closing(open_error_log()))
-        stack.enter_context(error_logging(settings.log_level, errors.write))
-        for warning in warnings:
+        settings = sourced.settings
+        enter_directory(sourced)
+        variables, identity, access = read_variables(sourced), identity_of(sourced), socket_access(sourced)
+        logs = stack.enter_context(open_logs(sourced))
+        if install_signals:
+            stack.enter_context(reopening_on_signal(logs.reopen))
+        for warning in (*warnings, *settings_among(variables), *title(sourced)):
             log.warning("%s", warning)
         raise_descriptor_limit()
         check_certificates(sourced)
         SERVERS.apply()  # before the application imports what this replaces
         stack.callback(SERVERS.undo)
-        listeners = open_listeners(settings.bind, settings.backlog, inherited)
+        listeners = open_listeners(settings.bind, settings.backlog, inherited, access)
         for listener in listeners.values():
             stack.callback(listener.close)
-        access_log = stack.enter_context(open_access_log(sourced))
+        stack.enter_context(logs.accesses(sourced))
+        if ends is None:  # otherwise it is the supervisor's
+            stack.enter_context(pidfile(sourced))
+        change_identity(sourced, identity, logs)
+        os.environ.update(variables)
         application = load()
         keep_loggers_enabled()
-        error_stream = ErrorStream(errors.write)
-        stack.callback(error_stream.flush)
         server = WSGIServer(
-            list(listeners.values()), application, log=access_log, error_log=error_stream, settings=settings
+            list(listeners.values()), application, log=logs.access, error_log=logs.error_stream, settings=settings
         )
         life = Life(server, settings.grace)
         scheme = "https" if server.has_tls else "http"
@@ -140,7 +153,9 @@ def run(
         if ends is not None:
             supervised = stack.enter_context(closing(Supervised(ends, server, life, settings)))
             life.on_start = supervised.report_ready
-        serve_until_stopped(server, life, sourced, name, [listener_url(each, scheme) for each in listeners.values()])
+        stack.enter_context(manager.watched())
+        urls = [listener_url(each, scheme) for each in listeners.values()]
+        serve_until_stopped(server, life, manager, name, lambda: announce(sourced, name, urls))
     return 0
 
 
@@ -150,19 +165,22 @@ def check_certificates(sourced: SourcedSettings) -> None:
         try:
             make_ssl_context(sourced.settings)
         except SettingsError as error:
-            origin = sourced.origins.get(error.name, "")
-            raise SettingsError(error.name, error.value, error.rule, origin) from None
+            raise sourced.error(error.name, error.rule) from None
 
 
-def serve_until_stopped(server: WSGIServer, life: Life, sourced: SourcedSettings, name: str, urls: list[str]) -> None:
+def serve_until_stopped(
+    server: WSGIServer, life: Life, manager: ServiceManager, name: str, announce: Callable[[], None]
+) -> None:
     """Start the server, announce it, and return when it has been told to stop and is drained."""
     server.start()
-    announce(sourced, name, urls)
+    announce()
+    manager.ready(f"serves {name}")
     if life.on_start is not None:
         life.on_start()
     try:
         life.wait()
     finally:
+        manager.stopping(f"finishes {server.statistics().in_flight} requests")
         life.drain()
     log.info("stopped")
 
@@ -322,45 +340,6 @@ def announce(sourced: SourcedSettings, name: str, urls: list[str]) -> None:
         if value != option.default:
             origin = sourced.origins.get(option.name, "hublet")
             log.info("setting %s = %s, from %s", option.name, option.format(value), origin)
-
-
-def open_error_log() -> LineWriter:
-    """The writer behind the error log and `wsgi.errors`."""
-    return LineWriter(STDERR if sys.stderr is not None else os.devnull)
-
-
-@contextmanager
-def open_access_log(sourced: SourcedSettings) -> Iterator[AccessLog | None]:
-    """The access log that the settings ask for, or None. Raises SettingsError when its file cannot be opened.
-
-    Lines that it loses are reported to the error log: the first error of the file at once, their number at the end.
-    """
-    settings = sourced.settings
-    if settings.access_log == "off":
-        yield None
-        return
-    path = settings.access_log_file
-    standard: int | str = STDOUT if sys.stdout is not None else os.devnull
-    try:
-        writer = LineWriter(
-            standard if path == "-" else path,
-            report=LOST_REPORTS[settings.access_log],
-            failed=partial(gevent.get_hub().loop.run_callback_threadsafe, report_failure),
-        )
-    except OSError as error:
-        rule, origin = f"cannot be opened for writing: {error.strerror}", sourced.origins.get("access_log_file", "")
-        raise SettingsError("access_log_file", path, rule, origin) from error
-    try:
-        with closing(writer):
-            yield AccessLog(settings.access_log, writer.write)
-    finally:
-        if writer.lost:
-            log.warning("access log: %d lines were lost", writer.lost)
-
-
-def report_failure(error: OSError) -> None:
-    """Log that the access log loses lines."""
-    log.error("access log: lines are lost, since writing fails: %s", error.strerror)
 
 
 def raise_descriptor_limit() -> None:

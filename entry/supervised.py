@@ -23,7 +23,7 @@ log = logging.getLogger("hublet.worker")
 READABLE: Final = 1  # what an io watcher of the loop waits for (libev's EV_READ)
 PIPE_SIZE: Final = 512
 # Signals that are for the supervisor, which a terminal sends to its workers too.
-SUPERVISORS: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
+SUPERVISORS: Final = (signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
 KIB: Final = 1024
 
 

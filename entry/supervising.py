@@ -9,20 +9,25 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Final
 
-from .servers.error_log import error_logging
-from .servers.listeners import hand_down, inherit, listener_url, open_listeners
+from .logs import Logs, open_logs
+from .process import enter_directory, pidfile, socket_access, title
+from .servers.listeners import hand_down, listener_url, open_listeners
 from .servers.load_board import LoadBoard, make_board
+from .servers.settings import Settings
 from .servers.settings_sources import SourcedSettings
 from .servers.supervisor.supervisor import Rules, Supervisor, log
 from .servers.supervisor.worker import Worker, start_worker
-from .serving import announce, open_error_log, raise_descriptor_limit, stop_signals
+from .servers.systemd import ServiceManager
+from .serving import announce, raise_descriptor_limit, stop_signals
 
 # Set across an execution of the supervisor by itself: what it needs to know of its workers.
 SUCCESSION_VARIABLE: Final = "_HUBLET_SUCCESSION"
@@ -36,40 +41,59 @@ SIGNALS: Final = (
 )
 
 
-def run_supervisor(sourced: SourcedSettings, target: str) -> int:
-    """Run workers until a signal ends them. Returns the exit status; raises ListenError."""
+def run_supervisor(sourced: SourcedSettings, target: str, inherited: Mapping[str, socket.socket]) -> int:
+    """Run workers until a signal ends them. Returns the exit status; raises SettingsError or ListenError."""
     settings = sourced.settings
-    command = [sys.executable, *sys.orig_argv[1:]]
+    manager = ServiceManager()
+    start = partial(start_worker, [sys.executable, *sys.orig_argv[1:]], Path.cwd())
     succession = json.loads(os.environ.pop(SUCCESSION_VARIABLE, "{}"))
     with ExitStack() as stack:
-        errors = stack.enter_context(closing(open_error_log()))
-        stack.enter_context(error_logging(settings.log_level, errors.write))
+        enter_directory(sourced)
+        logs = stack.enter_context(open_logs(sourced))
+        for warning in (*sourced.warnings, *title(sourced, "supervisor")):
+            log.warning("%s", warning)
         raise_descriptor_limit()
-        listeners = open_listeners(settings.bind, settings.backlog, inherit())
+        listeners = open_listeners(settings.bind, settings.backlog, inherited, socket_access(sourced))
         for listener in listeners.values():
             stack.callback(listener.close)
+        stack.enter_context(pidfile(sourced))
         variables, descriptors = hand_down(listeners)
         board = succession.get("board") or make_board()
         stack.callback(os.close, board)
         for descriptor in (*descriptors, board):
             os.set_inheritable(descriptor, True)
-        count = settings.workers or len(os.sched_getaffinity(0))
-        rules = Rules(count, settings.grace, settings.startup_timeout, settings.worker_timeout)
-        supervisor = Supervisor(rules, partial(start_worker, command, variables, board))
+        supervisor = Supervisor(rules_of(settings), partial(start, variables, board))
         supervisor.on_end = partial(clear_place, LoadBoard(board))
+        supervisor.on_reload = partial(manager.reloading, "starts a new generation of workers")
+        supervisor.on_serving = partial(manager.ready, f"serves {target}")
         for fields in succession.get("workers", ()):
             supervisor.adopt(Worker(*fields, supervisor))
-        stack.enter_context(stop_signals(supervisor.signalled, *SIGNALS))
+        stack.enter_context(stop_signals(partial(signalled, supervisor, logs), *SIGNALS))
         os.kill(os.getpid(), signal.SIGCHLD)  # for one that ended while nobody waited
         scheme = "https" if settings.has_tls else "http"
         announce(sourced, target, [listener_url(each, scheme) for each in listeners.values()])
+        stack.enter_context(manager.watched())
         supervisor.begin_generation()
         while (status := supervisor.run()) is None:
             if can_execute():
                 log.info("SIGUSR2: executing the supervisor anew")
-                errors.close()
-                execute(command, variables, board, supervisor.workers)
+                logs.errors.close()
+                execute(start, variables, board, supervisor.workers)
+        manager.stopping("has stopped")
         return status
+
+
+def rules_of(settings: Settings) -> Rules:
+    """The part of the settings that is about workers."""
+    count = settings.workers or len(os.sched_getaffinity(0))
+    return Rules(count, settings.grace, settings.startup_timeout, settings.worker_timeout)
+
+
+def signalled(supervisor: Supervisor, logs: Logs, number: int) -> None:
+    """Take a signal; that for opening log files anew is for this process and for the workers."""
+    if number == signal.SIGUSR1:
+        logs.reopen()
+    supervisor.signalled(number)
 
 
 def clear_place(board: LoadBoard, worker: Worker) -> None:
@@ -85,11 +109,13 @@ def can_execute() -> bool:
     return trial.returncode == 0
 
 
-def execute(command: Sequence[str], variables: Mapping[str, str], board: int, workers: Sequence[Worker]) -> None:
+def execute(start: partial[Worker], variables: Mapping[str, str], board: int, workers: Sequence[Worker]) -> None:
     """Become a new supervisor, with the listeners and the workers of this one. Does not return."""
+    command, directory = start.args
     for worker in workers:
         for descriptor in (worker.status, worker.control):
             os.set_inheritable(descriptor, True)
     fields = [(each.pid, each.status, each.control, each.generation, each.place) for each in workers]
     succession = {SUCCESSION_VARIABLE: json.dumps({"board": board, "workers": fields})}
+    os.chdir(directory)
     os.execve(sys.executable, [*command], {**os.environ, **variables, **succession})

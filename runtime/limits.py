@@ -95,6 +95,8 @@ WORKER_TIMEOUT: Final = 30.0
 # Log lines waiting for a slow disk, in bytes; beyond it lines are dropped and counted.
 LOG_PENDING: Final = 8 * MIB
 LOG_FLUSH_INTERVAL: Final = 0.1
+# A syslog message is cut off here: rsyslog's own default, and a datagram that every socket takes.
+SYSLOG_MESSAGE: Final = 8 * KIB
 
 # WebSockets.
 WEBSOCKET_MAX_MESSAGE: Final = 1 * MIB

@@ -60,7 +60,11 @@ class LineWriter:
 
     At most `limit` bytes wait; further lines are dropped and counted in `lost`, and once there is room again one line,
     made by `report`, says how many. Raises OSError if the path cannot be opened, and never afterwards: the first error
-    of writing goes to `failed`, which the writer's own native thread calls.
+    of writing goes to `failed`, and every error of opening the file anew to `not_reopened`; the writer's own native
+    thread calls both.
+
+    Several processes may append to one file: each piece is whole lines in one write(2), which O_APPEND puts at the end
+    in one step.
     """
 
     def __init__(
@@ -71,19 +75,18 @@ class LineWriter:
         interval: float = LOG_FLUSH_INTERVAL,
         report: Callable[[int], bytes] = lost_report,
         failed: Callable[[OSError], object] | None = None,
+        not_reopened: Callable[[OSError], object] | None = None,
     ) -> None:
-        self._owned = not isinstance(target, int)
-        self._fd = (
-            target
-            if isinstance(target, int)
-            else os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        )
+        # Absolute, since whoever opens it anew may be in another directory.
+        self._path = None if isinstance(target, int) else os.path.abspath(target)
+        self._fd = target if isinstance(target, int) else open_for_appending(os.path.abspath(target))
         self._piece = PIPE_PIECE if is_pipe(self._fd) else FILE_PIECE
         self._limit = limit
         self._interval = interval
         self._rush = limit // RUSH
         self._report = report
         self._failed = failed
+        self._not_reopened = not_reopened
         self._closed = False
         self._torn = False
         self.lost = 0
@@ -97,6 +100,7 @@ class LineWriter:
         self._unreported = 0
         self._started = False
         self._ordered = False
+        self._reopening = False
         # None: there are lines. Else: write everything now and release the lock; True beside it ends the thread.
         self._orders = SimpleQueue()
 
@@ -115,6 +119,23 @@ class LineWriter:
             if before < self._rush <= self._pending:
                 self._orders.put(None)
 
+    def reopen(self) -> None:
+        """Open the path anew, as after the file has been renamed, once what is pending is in the old file.
+
+        Returns at once, from any thread and in a signal handler. Nothing happens to a descriptor that was given open.
+        If the path cannot be opened, lines go to the old file as before.
+        """
+        with self._lock:
+            if self._path is not None and not self._closed and (self._started or self._start()):
+                self._reopening = True
+                for _ in range(2):  # one to wake the thread, one so that it does not wait for more lines
+                    self._orders.put(None)
+
+    def give_to(self, uid: int, gid: int) -> None:
+        """Change the owner of the file, for a process that is about to become that user. Raises OSError."""
+        if self._path is not None and stat.S_ISREG(os.fstat(self._fd).st_mode):
+            os.fchown(self._fd, uid, gid)
+
     def flush(self, timeout: float = CLOSE_TIMEOUT) -> bool:
         """Make the calling thread, and a hub in it, wait until everything is written. False: it took too long."""
         return self._closed or not self._started or self._finish(timeout, last=False)
@@ -127,7 +148,9 @@ class LineWriter:
             self._closed = True
         written = not self._started or self._finish(timeout, last=True)
         atexit.unregister(self.close)
-        if self._owned and written:  # else the thread is still writing there, and the number could be reused under it
+        if (
+            self._path is not None and written
+        ):  # else the thread is still writing there, and the number could be reused under it
             os.close(self._fd)
 
     def _finish(self, timeout: float, last: bool) -> bool:
@@ -161,11 +184,26 @@ class LineWriter:
                 with contextlib.suppress(Empty):
                     order = orders.get(timeout=self._interval)
             self._write_pending()
+            if self._reopening:
+                self._reopen()
             if order is not None:
                 done, last = order
                 done.release()
                 if last:
                     return
+
+    def _reopen(self) -> None:
+        self._reopening = False
+        try:
+            fd = open_for_appending(self._path or "")
+        except OSError as error:
+            if self._not_reopened is not None:
+                self._not_reopened(error)
+            return
+        before, self._fd = self._fd, fd
+        self._piece = PIPE_PIECE if is_pipe(fd) else FILE_PIECE
+        self._torn = False
+        os.close(before)
 
     def _write_pending(self) -> None:
         with self._lock:
@@ -217,6 +255,11 @@ class LineWriter:
         poller = poll()
         poller.register(self._fd, select.POLLOUT)
         poller.poll(RETRY_MILLISECONDS)
+
+
+def open_for_appending(path: str) -> int:
+    """Open a file to append to, and make it if there is none."""
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 def is_pipe(fd: int) -> bool:

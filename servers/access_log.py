@@ -15,6 +15,8 @@ from ..runtime.linewriter import lost_report
 
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MICROSECONDS: Final = 1e6
+# The client of a connection through a Unix socket, whose REMOTE_ADDR is empty: as nginx writes it.
+UNIX_PEER: Final = "unix:"
 
 Format = Callable[[Mapping[str, Any], str, int, float, float, float], bytes]
 
@@ -41,8 +43,14 @@ class AccessLog:
     such as the status where the client was gone before there was one (`-` in `combined`).
     """
 
-    def __init__(self, format: Literal["combined", "json"], write: Callable[[bytes], object]) -> None:
+    def __init__(
+        self,
+        format: Literal["combined", "json"],
+        write: Callable[[bytes], object],
+        reopen: Callable[[], object] | None = None,
+    ) -> None:
         self._write = write
+        self._reopen = reopen
         self._format: Format = CombinedFormat() if format == "combined" else JSONFormat()
 
     def record(
@@ -55,6 +63,11 @@ class AccessLog:
         there to the first byte sent and to the end.
         """
         self._write(self._format(environ, status, sent, started, first_byte, total))
+
+    def reopen(self) -> None:
+        """Have the file behind `write` opened anew, where there is one."""
+        if self._reopen is not None:
+            self._reopen()
 
 
 class CombinedFormat:
@@ -76,8 +89,9 @@ class CombinedFormat:
         target = get("RAW_URI")
         request = "-" if target is None else f"{get('REQUEST_METHOD')} {target} {get('SERVER_PROTOCOL')}"
         user = get("REMOTE_USER")
+        client = get("REMOTE_ADDR", "-") or UNIX_PEER
         return (
-            f"{get('REMOTE_ADDR') or '-'} - {escape_word(user) if user else '-'} [{self._stamp}] "
+            f"{client} - {escape_word(user) if user else '-'} [{self._stamp}] "
             f'"{escape(request)}" {status[:3]} {sent or "-"} '
             f'"{escape(get("HTTP_REFERER") or "-")}" "{escape(get("HTTP_USER_AGENT") or "-")}" '
             f"{first_byte * MICROSECONDS:.0f} {total * MICROSECONDS:.0f}\n"
@@ -104,7 +118,7 @@ class JSONFormat:
         path = get("PATH_INFO")
         line = {
             "time": f"{self._stamp}.{int((started - second) * 1000):03d}Z",
-            "client": get("REMOTE_ADDR"),
+            "client": UNIX_PEER if (client := get("REMOTE_ADDR")) == "" else client,
             "method": get("REQUEST_METHOD"),
             "path": None if path is None else decode(f"{get('SCRIPT_NAME') or ''}{path}"),
             "query": get("QUERY_STRING"),

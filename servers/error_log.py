@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Literal
 
 from gevent import getcurrent, monkey
 
 Write = Callable[[bytes], object]
 
 LOGGER: Final = "hublet"
+WSGI_ERRORS: Final = "wsgi.errors"  # the logger that JSON names for what an application writes there
 RECORD: Final = "%(asctime)s [%(process)d] %(levelname)s %(message)s"
 INDENT: Final = "\n    "
 # Control characters, line breaks that only Unicode knows included; tabs are harmless, newlines are indented.
@@ -44,6 +46,47 @@ class RecordFormatter(logging.Formatter):
         return text.replace("\n", INDENT)
 
 
+class JSONFormatter(logging.Formatter):
+    """Writes one JSON object: time (RFC 3339, UTC, milliseconds), level, logger, pid, message, perhaps traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format the record."""
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line = {
+            "time": f"{stamp}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "pid": record.process,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, separators=(",", ":"))
+
+
+class SyslogFormatter(RecordFormatter):
+    """Writes what syslog does not add itself: the message, behind its severity as in `<6>`."""
+
+    # RFC 5424 section 6.2.1, for Python's levels.
+    SEVERITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+
+    def __init__(self) -> None:
+        logging.Formatter.__init__(self, "%(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format the record, its traceback included."""
+        severity = next((number for level, number in self.SEVERITIES if record.levelno >= level), 7)
+        return f"<{severity}>{super().format(record)}"
+
+
+Form = Literal["text", "json", "syslog"]
+FORMATTERS: Final[dict[Form, Callable[[], logging.Formatter]]] = {
+    "text": RecordFormatter,
+    "json": JSONFormatter,
+    "syslog": SyslogFormatter,
+}
+
+
 class LineHandler(logging.Handler):
     """Hands each record as one piece, traceback included, to a LineWriter's `write`.
 
@@ -51,10 +94,10 @@ class LineHandler(logging.Handler):
     process, could make a greenlet wait for a native thread.
     """
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, form: Form = "text") -> None:
         super().__init__()
         self._write = write
-        self.setFormatter(RecordFormatter())
+        self.setFormatter(FORMATTERS[form]())
 
     def createLock(self) -> None:
         """Make no lock."""
@@ -78,7 +121,7 @@ class LineHandler(logging.Handler):
 
 
 @contextmanager
-def error_logging(level: str, write: Write) -> Iterator[None]:
+def error_logging(level: str, write: Write, form: Form = "text") -> Iterator[None]:
     """Let the `hublet` loggers write their records of `level` and above; put back afterwards what was there.
 
     A program that has given the `hublet` logger handlers of its own keeps them, and its level.
@@ -87,7 +130,7 @@ def error_logging(level: str, write: Write) -> Iterator[None]:
     if logger.handlers:
         yield
         return
-    handler = LineHandler(write)
+    handler = LineHandler(write, form)
     before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(level.upper())
@@ -116,12 +159,15 @@ class ErrorStream(io.TextIOBase):
     """`wsgi.errors` (PEP 3333) for all requests: takes text and hands whole lines to a LineWriter's `write`.
 
     It never waits. Lines of greenlets and threads are not mixed: an unfinished line is ended when another greenlet
-    writes.
+    writes. Lines stay as they are, except that `json` makes a record of each, so that every line is an object.
     """
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, form: Form = "text", reopen: Callable[[], object] | None = None) -> None:
         super().__init__()
         self._write = write
+        self._reopen = reopen
+        self._form = form
+        self._formatter = FORMATTERS[form]()
         self._lock = monkey.get_original("_thread", "RLock")()
         self._unfinished = ""
         self._author = 0
@@ -155,9 +201,22 @@ class ErrorStream(io.TextIOBase):
             if rest:
                 self._emit(rest + "\n")
 
+    def report(self, record: logging.LogRecord) -> None:
+        """Write a record of the server's own, in the form of the log."""
+        self._write((self._formatter.format(record) + "\n").encode("utf-8", "backslashreplace"))
+
+    def reopen(self) -> None:
+        """Have the file behind `write` opened anew, where there is one."""
+        if self._reopen is not None:
+            self._reopen()
+
     def close(self) -> None:
         """Flush. The stream stays open: it belongs to the server, not to the request that closes it."""
         self.flush()
 
     def _emit(self, text: str) -> None:
+        if self._form == "json":
+            for line in text.splitlines():
+                self.report(logging.LogRecord(WSGI_ERRORS, logging.ERROR, "", 0, "%s", (line,), None))
+            return
         self._write(text.encode("utf-8", "backslashreplace"))

@@ -1,63 +1,101 @@
-"""Listening sockets: reading addresses, opening them, and handing them to a process that is started later."""
+"""Listening sockets: opening them, and handing them to a process that is started later."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
-import re
 import socket
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ..runtime.errors import ListenError
+from .addresses import AbstractName, BindAddress, Descriptor, UnixPath, format_address, parse_bind
+from .unix_sockets import SocketAccess, check_unix_path, open_abstract_listener, open_unix_listener
 
-DEFAULT_HOST: Final = "127.0.0.1"
-EVERY_IPV4_INTERFACE: Final = "0.0.0.0"  # noqa: S104  (a user asks for it by writing :port)
-HIGHEST_PORT: Final = 65535
 LOWEST_UNPRIVILEGED_PORT: Final = 1024
 # Set for a child process: a JSON object of addresses as they were asked for, and their descriptors. It does not begin
 # with HUBLET_, since those are settings.
 INHERITED_VARIABLE: Final = "_HUBLET_LISTENERS"
 
-BIND = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9]+)")
-FORMS: Final = "an address is host:port, [ipv6]:port, :port for every IPv4 interface, or a port alone for 127.0.0.1"
 
+def open_listener(
+    bind: str | tuple[str, int],
+    backlog: int,
+    access: SocketAccess = SocketAccess(),  # noqa: B008
+) -> socket.socket:
+    """Open a listening socket: non-blocking and closed on exec. Raises ListenError.
 
-class BindAddress(NamedTuple):
-    """Where to listen: a host name or address, and a port; port 0 lets the kernel choose."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return format_address(self)
-
-
-def parse_bind(text: str) -> BindAddress:
-    """Read an address as users write it: `host:port`, `[::1]:8000`, `:8000` (every IPv4 interface) or `8000`.
-
-    A port alone means 127.0.0.1: nothing is opened to the network unless the address says so. Raises ListenError.
+    `access` says who may connect to a socket in the file system.
     """
-    stripped = text.strip()
-    match = BIND.fullmatch(f"{DEFAULT_HOST}:{stripped}" if re.fullmatch("[0-9]+", stripped) else stripped)
-    if match is None:
-        raise ListenError(text, f"{text!r} is not an address; {FORMS}")
-    port = match["port"]
-    if len(port) > 5 or int(port) > HIGHEST_PORT:
-        raise ListenError(text, f"port {port} is out of range; ports are 0 to {HIGHEST_PORT}, 0 for any free one")
-    host = match["ipv6"] or match["host"]
-    return BindAddress(EVERY_IPV4_INTERFACE if host in ("", "*") else host, int(port))
+    address = parse_bind(bind) if isinstance(bind, str) else BindAddress(*bind[:2])
+    match address:
+        case UnixPath(path):
+            return open_unix_listener(path, backlog, access)
+        case AbstractName(name):
+            return open_abstract_listener(name, backlog)
+        case Descriptor(number):
+            return adopt_descriptor(number)
+        case BindAddress():
+            return open_tcp_listener(address, backlog)
 
 
-def open_listener(bind: str | tuple[str, int], backlog: int) -> socket.socket:
-    """Open a listening TCP socket: non-blocking, closed on exec, its address reusable at once after a restart.
+def check_listener(bind: str, backlog: int) -> None:
+    """Raise ListenError for what would keep an address from being listened on, without ever listening there.
+
+    A TCP port is bound for a moment, since nothing else tells whether it can be.
+    """
+    address = parse_bind(bind)
+    if isinstance(address, UnixPath):
+        check_unix_path(address.path)
+    elif isinstance(address, BindAddress):
+        bind_tcp_socket(address).close()
+    elif isinstance(address, Descriptor):
+        check_descriptor(address.number)
+    else:
+        open_abstract_listener(address.name, backlog).close()
+
+
+def check_descriptor(number: int) -> None:
+    """Raise ListenError unless a descriptor is that of a listening stream socket."""
+    try:
+        found = socket.socket(fileno=number)
+        listens = found.type == socket.SOCK_STREAM and found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        found.detach()
+    except OSError as error:
+        rule = f"the process was not started with this descriptor, or it is no socket ({error.strerror})"
+        raise ListenError(f"fd://{number}", rule) from error
+    if not listens:
+        raise ListenError(f"fd://{number}", "it is no listening stream socket (systemd: ListenStream=, Accept=no)")
+
+
+def adopt_descriptor(number: int) -> socket.socket:
+    """Take over a listening socket that this process was started with. Raises ListenError."""
+    check_descriptor(number)
+    listener = socket.socket(fileno=number)
+    listener.set_inheritable(False)
+    listener.setblocking(False)
+    return listener
+
+
+def open_tcp_listener(address: BindAddress, backlog: int) -> socket.socket:
+    """Listen on a TCP address. Raises ListenError."""
+    listener = bind_tcp_socket(address)
+    try:
+        listener.listen(backlog)
+    except OSError as error:
+        listener.close()
+        raise ListenError(str(address), problem(error, address)) from error
+    return listener
+
+
+def bind_tcp_socket(address: BindAddress) -> socket.socket:
+    """Bind a TCP address, which can be bound again at once after a restart. Raises ListenError.
 
     A name stands for its first IPv4 address, or for its first IPv6 address if it has no other. An IPv6 socket takes
-    IPv6 connections only, so that `[::]:8000` and `0.0.0.0:8000` can be open together. Raises ListenError.
+    IPv6 connections only, so that `[::]:8000` and `0.0.0.0:8000` can be open together.
     """
-    address = parse_bind(bind) if isinstance(bind, str) else parse_bind(format_address(bind))
     family, sockaddr = resolve(address)
     try:
         listener = socket.socket(family, socket.SOCK_STREAM)
@@ -69,7 +107,6 @@ def open_listener(bind: str | tuple[str, int], backlog: int) -> socket.socket:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.setblocking(False)
         listener.bind(sockaddr)
-        listener.listen(backlog)
     except OSError as error:
         listener.close()
         raise ListenError(str(address), problem(error, address)) from error
@@ -115,19 +152,19 @@ def problem(error: OSError, address: BindAddress) -> str:
     return str(error)
 
 
-def format_address(address: tuple[Any, ...]) -> str:
-    """Write a socket address as `host:port`, or `[ipv6]:port`."""
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def listener_url(listener: socket.socket, scheme: str = "http") -> str:
-    """The URL under which an open listener is reached, its port as the kernel chose it."""
-    return f"{scheme}://{format_address(listener.getsockname())}"
+    """Where an open listener is reached: `http://host:port` with the port that the kernel chose, or `unix:/path`."""
+    name = listener.getsockname()
+    if isinstance(name, bytes):  # an abstract name, behind a NUL
+        return f"unix:@{os.fsdecode(name[1:])}"
+    return f"unix:{name}" if isinstance(name, str) else f"{scheme}://{format_address(name)}"
 
 
 def open_listeners(
-    binds: tuple[str, ...], backlog: int, inherited: Mapping[str, socket.socket] | None = None
+    binds: tuple[str, ...],
+    backlog: int,
+    inherited: Mapping[str, socket.socket] | None = None,
+    access: SocketAccess = SocketAccess(),  # noqa: B008
 ) -> dict[str, socket.socket]:
     """Open every address, or take its inherited listener; close inherited ones that are not wanted.
 
@@ -139,7 +176,7 @@ def open_listeners(
         for bind in binds:
             if bind in listeners:
                 raise ListenError(bind, "it is given twice; remove one")
-            listeners[bind] = heirlooms.pop(bind) if bind in heirlooms else open_listener(bind, backlog)
+            listeners[bind] = heirlooms.pop(bind) if bind in heirlooms else open_listener(bind, backlog, access)
     except ListenError:
         for listener in listeners.values():
             listener.close()

@@ -24,8 +24,8 @@ from ..runtime import limits, stackcache
 from ..runtime.errors import SettingsError
 from ..runtime.request_greenlet import RequestGreenlet
 from .acceptor import Acceptor
-from .access_log import AccessLog
-from .error_log import RecordFormatter
+from .access_log import UNIX_PEER, AccessLog
+from .error_log import ErrorStream, RecordFormatter
 from .http1.connection import Endpoint, Engine
 from .http1.exchange import FileWrapper
 from .proxies import TrustedProxies
@@ -347,6 +347,15 @@ class WSGIServer:
         else:
             self._drain(engine, websockets, timeout, succeeded)
 
+    def reopen_logs(self) -> None:
+        """Open the files of the access log and the error log anew, after they were renamed; SIGUSR1 of the command.
+
+        It returns at once. Streams and loggers that were given to the constructor are left to whoever made them.
+        """
+        for each in (self.log, self.error_log):
+            if isinstance(each, AccessLog | ErrorStream):
+                each.reopen()
+
     def __enter__(self) -> WSGIServer:
         return self
 
@@ -418,7 +427,8 @@ class WSGIServer:
 
     def _base_environ(self, listener: Socket) -> dict[str, Any]:
         name = listener.getsockname()
-        host, port = (name[0], str(name[1])) if isinstance(name, tuple) else ("localhost", "")
+        # A Unix socket has neither, but PEP 3333 wants both never to be empty: what a URL without a port means.
+        host, port = (name[0], str(name[1])) if isinstance(name, tuple) else ("localhost", "80")
         return {
             "GATEWAY_INTERFACE": "CGI/1.1",
             "SERVER_SOFTWARE": SERVER_SOFTWARE,
@@ -442,7 +452,10 @@ class WSGIServer:
         exc_info = None if error is None else (type(error), error, error.__traceback__)
         level = logging.WARNING if error is None else logging.ERROR
         record = logging.LogRecord(LOGGER, level, "", 0, text, (), exc_info)
-        self.error_log.write(FORMATTER.format(record) + "\n")
+        if isinstance(self.error_log, ErrorStream):
+            self.error_log.report(record)
+        else:
+            self.error_log.write(FORMATTER.format(record) + "\n")
 
     def _on_refuse(self, environ: dict[str, Any], status: int, reason: str) -> None:
         log.debug("%s: refused with %d: %s", request_name(environ), status, reason)
@@ -463,9 +476,9 @@ def is_websocket_handler(handler_class: type) -> bool:
 def request_name(environ: dict[str, Any]) -> str:
     """Name a request for the error log: what was asked for, and by whom."""
     get = environ.get
-    port = get("REMOTE_PORT")
-    client = f"{get('REMOTE_ADDR') or '-'}:{port}" if port else get("REMOTE_ADDR") or "-"
-    return f"{get('REQUEST_METHOD', '-')} {get('RAW_URI', '-')} from {client}"
+    address, port = get("REMOTE_ADDR"), get("REMOTE_PORT")
+    peer = (f"{address}:{port}" if port else address) or UNIX_PEER
+    return f"{get('REQUEST_METHOD', '-')} {get('RAW_URI', '-')} from {peer}"
 
 
 def run_on_hub(callback: Callable[[], object]) -> None:

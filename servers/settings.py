@@ -7,22 +7,27 @@ fields; nothing else knows their names. `hublet.servers.settings_sources` reads 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 from ..runtime import limits
 from ..runtime.errors import SettingsError
+from .env_file import parse_assignment
+from .ownership import parse_mode
 from .proxies import DEFAULT_PROXIES, FIELDS, check_proxy, check_proxy_field
+from .unix_sockets import SOCKET_MODE
 from .websocket.deflate import Compression
 from .websocket.handshake import check_origin_pattern, check_protocol
 
 AccessLogFormat = Literal["off", "combined", "json"]
 ClientCertificates = Literal["none", "optional", "required"]
+LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 ACCESS_LOG_FORMATS: Final = get_args(AccessLogFormat)
 CLIENT_CERTIFICATES: Final = get_args(ClientCertificates)
 COMPRESSIONS: Final = get_args(Compression)
+LOG_FORMATS: Final = get_args(LogFormat)
 LOG_LEVELS: Final = get_args(LogLevel)
 
 
@@ -48,14 +53,18 @@ def setting(
     least: float | None = None,
     most: float | None = None,
     words: Mapping[str, Any] | None = None,
+    metavar: str = "",
+    secret: bool = False,
 ) -> Any:
     """Declare a field: its default, its group in `--help`, what it does, its unit, its least and its greatest value.
 
-    A number without a greatest value of its own has that of its unit. `words` stand for values in texts.
+    A number without a greatest value of its own has that of its unit. `words` stand for values in texts, `metavar` for
+    the value in `--help`. Of a `secret` list of NAME=VALUE only the names are ever shown.
     """
     if least is not None and most is None:
         most = {"seconds": MOST_SECONDS, "bytes": MOST_BYTES}.get(unit, MOST_COUNT)
     metadata = {"group": group, "help": help, "unit": unit, "least": least, "most": most, "words": words or {}}
+    metadata |= {"metavar": metavar, "secret": secret}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -66,8 +75,9 @@ class Settings:
     bind: tuple[str, ...] = setting(
         ("127.0.0.1:8000",),
         "listening",
-        "address to listen on, host:port, [ipv6]:port or :port; may be repeated",
-        unit="address",
+        "address to listen on, host:port, [ipv6]:port, :port, unix:/path, unix:@abstract or fd://3; may be repeated; "
+        "sockets that systemd passes take the place of the default",
+        metavar="ADDRESS",
     )
     backlog: int = setting(
         limits.BACKLOG,
@@ -76,30 +86,58 @@ class Settings:
         least=1,
         most=MOST_BACKLOG,
     )
+    socket_mode: str = setting(
+        f"{SOCKET_MODE:03o}",
+        "listening",
+        "permissions of Unix sockets, octal; whoever may write may connect, so 660 keeps others than socket-owner out",
+        metavar="MODE",
+    )
+    socket_owner: str = setting(
+        "", "listening", "user, user:group or :group that Unix sockets are given to; takes root", metavar="USER[:GROUP]"
+    )
+
+    chdir: str = setting(
+        "", "process", "directory to go to first; relative paths in other settings start there", metavar="DIR"
+    )
+    user: str = setting("", "process", "user to become once the addresses are open; takes root", metavar="USER")
+    group: str = setting(
+        "", "process", "group to have with that; otherwise it is the user's own groups", metavar="GROUP"
+    )
+    umask: str = setting("", "process", "permissions that new files do not get, octal, such as 027", metavar="MASK")
+    pidfile: str = setting("", "process", "file that holds the process id while the server runs", metavar="FILE")
+    env: tuple[str, ...] = setting(
+        (),
+        "process",
+        "variable for the application, NAME=VALUE, stronger than those of env-file; may be repeated",
+        metavar="NAME=VALUE",
+        secret=True,
+    )
+    env_file: str = setting("", "process", "file with variables for the application", metavar="FILE")
+    process_name: str = setting("", "process", "name in ps and top; needs the package setproctitle", metavar="NAME")
 
     certfile: str = setting(
-        "", "tls", "PEM file with the certificate, then those of its issuers; turns TLS on", unit="file"
+        "", "tls", "PEM file with the certificate, then those of its issuers; turns TLS on", metavar="FILE"
     )
-    keyfile: str = setting("", "tls", "PEM file with the private key; empty: it is in certfile", unit="file")
+    keyfile: str = setting("", "tls", "PEM file with the private key; empty: it is in certfile", metavar="FILE")
     certificate: tuple[str, ...] = setting(
         (),
         "tls",
         "certificate and key by the name that the client asks for, cert.pem:key.pem, or one file with both; may be "
         "repeated; clients that ask for none of the names get certfile, or the first of these",
-        unit="cert:key",
+        metavar="CERT:KEY",
     )
     key_password_file: str = setting(
         "",
         "tls",
         "file whose first line is the password of the private keys; empty: they are not encrypted",
-        unit="file",
+        metavar="FILE",
     )
     client_certificates: ClientCertificates = setting(
         "none", "tls", "whether clients are asked for a certificate, and those without a valid one turned away"
     )
-    ca_certs: str = setting("", "tls", "PEM file with the authorities whose client certificates are valid", unit="file")
+    ca_certs: str = setting("", "tls", "PEM file with the authorities whose client certificates are valid", metavar="FILE")
     ciphers: str = setting(
-        "", "tls", "cipher suites for TLS 1.2, in OpenSSL's notation; empty: those that Python prefers", unit="list"
+        "", "tls", "cipher suites for TLS 1.2, in OpenSSL's notation; empty: those that Python prefers", metavar="LIST"
     )
 
     max_connections: int = setting(
@@ -186,9 +224,13 @@ class Settings:
         "websocket",
         "origin whose pages may connect, besides those of the same host: https://example.com, https://*.example.com, "
         "null or *; may be repeated",
+        metavar="ORIGIN",
     )
     websocket_subprotocols: tuple[str, ...] = setting(
-        (), "websocket", "subprotocol that the application speaks, the preferred one first; may be repeated"
+        (),
+        "websocket",
+        "subprotocol that the application speaks, the preferred one first; may be repeated",
+        metavar="NAME",
     )
     websocket_max_message: int = setting(
         limits.WEBSOCKET_MAX_MESSAGE,
@@ -263,8 +305,21 @@ class Settings:
     )
 
     access_log: AccessLogFormat = setting("off", "logging", "one line for each request: off, combined or json")
-    access_log_file: str = setting("-", "logging", "where the access log goes; -: standard output")
-    log_level: LogLevel = setting("info", "logging", "least severity that the error log shows, on standard error")
+    access_log_file: str = setting(
+        "-",
+        "logging",
+        "where the access log goes: a file, - for standard output, or syslog; SIGUSR1 opens files anew",
+        metavar="FILE",
+    )
+    log_file: str = setting(
+        "-",
+        "logging",
+        "where the error log goes: a file, - for standard error, syslog for /dev/log, syslog:/path, or "
+        "syslog:host:port for UDP",
+        metavar="FILE",
+    )
+    log_format: LogFormat = setting("text", "logging", "form of the error log: text, or json with one object a line")
+    log_level: LogLevel = setting("info", "logging", "least severity that the error log shows")
 
     server_header: str = setting("hublet", "responses", "value of the Server field; empty: no such field")
 
@@ -297,13 +352,16 @@ class Settings:
             ("websocket_subprotocols", check_protocol),
         ):
             for each in getattr(self, name):
-                try:
-                    check(each)
-                except ValueError as error:
-                    raise SettingsError(name, each, str(error)) from None
+                check_value(name, each, check)
+        for each in self.env:
+            check_value("env", each, parse_assignment, shown=each.partition("=")[0])
+        for name in ("socket_mode", "umask"):
+            if name == "socket_mode" or getattr(self, name):
+                check_value(name, getattr(self, name), parse_mode)
         for name, accepted in (
             ("access_log", ACCESS_LOG_FORMATS),
             ("client_certificates", CLIENT_CERTIFICATES),
+            ("log_format", LOG_FORMATS),
             ("log_level", LOG_LEVELS),
             ("websocket_compression", COMPRESSIONS),
         ):
@@ -334,3 +392,11 @@ class Settings:
     def has_tls(self) -> bool:
         """Whether connections are encrypted."""
         return bool(self.certfile or self.certificate)
+
+
+def check_value(name: str, value: str, check: Callable[[str], object], shown: str | None = None) -> None:
+    """Raise SettingsError where `check` raises ValueError; `shown` is what the message shows of a secret value."""
+    try:
+        check(value)
+    except ValueError as error:
+        raise SettingsError(name, value if shown is None else shown, str(error)) from None

@@ -49,6 +49,8 @@ class Option:
     unit: str
     choices: tuple[str, ...]
     words: Mapping[str, Any]
+    metavar: str
+    secret: bool
 
     @property
     def flag(self) -> str:
@@ -79,13 +81,18 @@ class Option:
         return self._convert(TOML_READERS[self.kind], value, source)
 
     def format(self, value: Any) -> str:
-        """Write a value as a person would, with its unit: `64 KiB`, `30 seconds`, `a, b`, `on`."""
+        """Write a value as a person would, with its unit: `64 KiB`, `30 seconds`, `a, b`, `on`.
+
+        Of secret values only the names before their equals signs.
+        """
+        if self.secret:
+            value = tuple(item.partition("=")[0] for item in value)
         if self.kind == "size":
             return format_size(value)
         if self.kind == "flag":
             return "on" if value else "off"
         if self.kind == "list":
-            return ", ".join(value)
+            return ", ".join(value) or "none"
         if self.kind == "number":
             return f"{value:g} {self.unit}".rstrip()
         return next((word for word, meant in self.words.items() if meant == value), str(value)) or "empty"
@@ -108,6 +115,10 @@ class SourcedSettings:
     origins: Mapping[str, str]
     warnings: tuple[str, ...] = ()
 
+    def error(self, name: str, rule: str) -> SettingsError:
+        """The error for a setting whose value the system refuses, with the source that decided it."""
+        return SettingsError(name, getattr(self.settings, name), rule, self.origins.get(name, ""))
+
 
 def kind_of(hint: Any, unit: str) -> Kind:
     """Classify a field by its type, and by its unit where that changes how it is written."""
@@ -129,8 +140,10 @@ def options_of(settings: type[Settings]) -> dict[str, Option]:
         hint, unit = hints[field.name], field.metadata["unit"]
         kind = kind_of(hint, unit)
         choices = get_args(hint) if kind == "choice" else ()
-        group, text, words = (field.metadata[key] for key in ("group", "help", "words"))
-        options[field.name] = Option(field.name, kind, field.default, group, text, unit, choices, words)
+        facts = {name: field.metadata[name] for name in ("group", "help", "words", "metavar", "secret")}
+        options[field.name] = Option(
+            name=field.name, kind=kind, default=field.default, unit=unit, choices=choices, **facts
+        )
     return options
 
 

@@ -46,6 +46,10 @@ class Rules:
     worker_timeout: float
 
 
+def do_nothing() -> None:
+    """What is called where nobody wants to know."""
+
+
 class Supervisor:
     """Keeps workers running. `start(generation, place, events)` starts one; raises OSError."""
 
@@ -67,6 +71,9 @@ class Supervisor:
         self._reexecute = False
         #: Called with each worker that has ended.
         self.on_end: Callable[[Worker], None] | None = None
+        #: Called when a reload begins, and when one ends, whatever came of it, or the first generation serves.
+        self.on_reload: Callable[[], None] = do_nothing
+        self.on_serving: Callable[[], None] = do_nothing
 
     # From outside, on the hub or in any greenlet.
 
@@ -180,6 +187,7 @@ class Supervisor:
             self._reload_again = True
             return
         log.info("SIGHUP: starting a new generation of %d workers", self._target)
+        self.on_reload()
         self.begin_generation()
 
     def begin_generation(self) -> None:
@@ -201,6 +209,7 @@ class Supervisor:
         for worker in self.workers:
             if worker not in coming and worker.state is not State.LEAVING:
                 worker.retire()
+        self.on_serving()
         if self._reload_again:
             self._reload_again = False
             self._reload()
@@ -211,6 +220,7 @@ class Supervisor:
             worker.stop(signal.SIGKILL)
         if self._has_served:
             log.error("generation %d is discarded: %s; the one before it goes on", self._generation, reason)
+            self.on_serving()
             self._fill_up()
         else:
             log.error("%s: giving up", reason)

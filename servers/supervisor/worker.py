@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import gevent
@@ -119,25 +120,29 @@ class Worker:
 
 def start_worker(
     command: Sequence[str],
+    directory: Path,
     variables: Mapping[str, str],
     board: int,
     generation: int,
     place: int,
     events: Events,
 ) -> Worker:
-    """Start a process. Every inheritable descriptor is handed down. Raises OSError."""
+    """Start a process in a directory. Every inheritable descriptor is handed down. Raises OSError."""
     status_reader, status_writer = os.pipe()
     control_reader, control_writer = os.pipe()
     for descriptor in (status_writer, control_reader):
         os.set_inheritable(descriptor, True)
     ends = WorkerEnds(status_writer, control_reader, board, place)
+    own_directory = Path.cwd()
     try:
+        os.chdir(directory)  # it inherits ours
         pid = os.posix_spawn(sys.executable, [*command], {**os.environ, **variables, **hand_down_ends(ends)})
     except BaseException:
         os.close(status_reader)
         os.close(control_writer)
         raise
     finally:
+        os.chdir(own_directory)
         os.close(status_writer)
         os.close(control_reader)
     os.set_blocking(control_writer, False)

@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,10 +32,18 @@ def app(environ, start_response):
 class Command:
     """A running `hublet`."""
 
-    def __init__(self, arguments: list[str], directory: Path, environ: dict[str, str]) -> None:
+    def __init__(
+        self, command: list[str], directory: Path, environ: dict[str, str], descriptors: dict[int, int]
+    ) -> None:
+        def place_descriptors() -> None:
+            for number, descriptor in descriptors.items():
+                os.dup2(descriptor, number)
+
         self.process = subprocess.Popen(
-            [sys.executable, *arguments],
+            command,
             cwd=directory,
+            preexec_fn=place_descriptors if descriptors else None,
+            close_fds=not descriptors,
             env={name: text for name, text in os.environ.items() if not name.startswith("HUBLET_")} | environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -83,13 +91,22 @@ Start = Callable[..., Command]
 
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[Start]:
-    """Start `hublet` in an empty directory with the application shop:app: `command("shop", "--grace", "1", X="y")`."""
+    """Start `hublet` in an empty directory with the application shop:app: `command("shop", "--grace", "1", X="y")`.
+
+    A `wrapper` is a command that starts another one; `descriptors` maps numbers that the process gets to ours.
+    """
     (tmp_path / "shop.py").write_text(APPLICATION)
     started: list[Command] = []
 
-    def start(*arguments: str, script: str = "", **environ: str) -> Command:
+    def start(
+        *arguments: str,
+        script: str = "",
+        wrapper: Sequence[str] = (),
+        descriptors: Mapping[int, int] | None = None,
+        **environ: str,
+    ) -> Command:
         what = ["-c", script, *arguments] if script else ["-m", "hublet", *arguments]
-        started.append(Command(what, tmp_path, environ))
+        started.append(Command([*wrapper, sys.executable, *what], tmp_path, environ, dict(descriptors or {})))
         return started[-1]
 
     yield start

@@ -38,20 +38,21 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    "arguments, target, config, given",
+    "arguments, command, target, config, given",
     [
-        (["a:b"], "a:b", None, {}),
-        (["serve", "a:b"], "a:b", None, {}),
-        (["serve", "serve"], "serve", None, {}),
-        (["--reload", "serve", "--grace", "1", "a:b"], "a:b", None, {"reload": True, "grace": "1"}),
-        (["a:b", "--no-reload"], "a:b", None, {"reload": False}),
-        (["a", "--bind", "x:1", "--bind=y:2"], "a", None, {"bind": ["x:1", "y:2"]}),
-        (["a", "--config", "c.toml"], "a", "c.toml", {}),
-        (["a", "--max-body", "8K", "--server-header", ""], "a", None, {"max_body": "8K", "server_header": ""}),
+        (["a:b"], "serve", "a:b", None, {}),
+        (["serve", "a:b"], "serve", "a:b", None, {}),
+        (["check", "a:b", "--grace", "1"], "check", "a:b", None, {"grace": "1"}),
+        (["serve", "serve"], "serve", "serve", None, {}),
+        (["--reload", "serve", "--grace", "1", "a:b"], "serve", "a:b", None, {"reload": True, "grace": "1"}),
+        (["a:b", "--no-reload"], "serve", "a:b", None, {"reload": False}),
+        (["a", "--bind", "x:1", "--bind=y:2"], "serve", "a", None, {"bind": ["x:1", "y:2"]}),
+        (["a", "--config", "c.toml"], "serve", "a", "c.toml", {}),
+        (["a", "--max-body", "8K", "--server-header", ""], "serve", "a", None, {"max_body": "8K", "server_header": ""}),
     ],
 )
-def test_parsing(arguments: list[str], target: str, config: str | None, given: dict[str, object]) -> None:
-    assert cli.parse_command_line(arguments) == (target, config, given)
+def test_parsing(arguments: list[str], command: str, target: str, config: str | None, given: dict[str, object]) -> None:
+    assert cli.parse_command_line(arguments) == cli.CommandLine(command, target, config, given)
 
 
 def test_help_is_grouped_and_complete(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -385,3 +385,104 @@ def test_a_forked_child_writes_its_own_lines_only() -> None:
         os.wait()
     """)
     assert (done.returncode, done.stdout, done.stderr) == (0, "child\nparent\n", "")
+
+
+def test_a_renamed_file_is_opened_anew_and_no_line_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    writer = LineWriter("log", interval=1000)
+    monkeypatch.chdir("/")
+    writer.write(b"before\n")
+    (tmp_path / "log").rename(tmp_path / "log.1")
+    writer.reopen()
+    wait_until((tmp_path / "log").exists)
+    writer.write(b"after\n")
+    writer.close()
+    assert (tmp_path / "log.1").read_bytes() == b"before\n"
+    assert (tmp_path / "log").read_bytes() == b"after\n"
+    assert writer.lost == 0
+
+
+def test_opening_anew_needs_no_line_before_it(tmp_path: Path) -> None:
+    writer = LineWriter(tmp_path / "log")
+    (tmp_path / "log").unlink()
+    writer.reopen()
+    wait_until((tmp_path / "log").exists)
+    writer.close()
+    writer.reopen()
+
+
+def test_a_file_that_cannot_be_opened_anew_goes_on_in_the_old_one(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    errors: list[OSError] = []
+    writer = LineWriter(tmp_path / "logs" / "log", interval=0, not_reopened=errors.append)
+    (tmp_path / "logs" / "log").rename(tmp_path / "log.1")
+    (tmp_path / "logs").rmdir()
+    for count in (1, 2):
+        writer.reopen()
+        wait_until(lambda count=count: len(errors) == count)
+    writer.write(b"line\n")
+    writer.close()
+    assert {error.errno for error in errors} == {errno.ENOENT}
+    assert (tmp_path / "log.1").read_bytes() == b"line\n"
+    assert writer.lost == 0
+
+
+def test_a_descriptor_that_was_given_open_is_not_opened_anew(pipe: Pipe) -> None:
+    writer = LineWriter(pipe.writer)
+    writer.reopen()
+    writer.write(b"line\n")
+    writer.close()
+    assert pipe.read_all() == b"line\n"
+
+
+def test_a_device_that_is_full() -> None:
+    errors: list[OSError] = []
+    writer = LineWriter("/dev/full", interval=0, failed=errors.append)
+    writer.write(b"one\n")
+    writer.write(b"two\n")
+    writer.close()
+    assert writer.lost >= 2
+    assert [error.errno for error in errors] == [errno.ENOSPC]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_can_be_given_to_another_user(tmp_path: Path, pipe: Pipe) -> None:
+    writer = LineWriter(tmp_path / "log")
+    writer.give_to(65534, 65533)
+    writer.close()
+    status = (tmp_path / "log").stat()
+    assert (status.st_uid, status.st_gid) == (65534, 65533)
+    LineWriter(pipe.writer).give_to(65534, 65533)
+    assert os.fstat(pipe.writer).st_uid == os.getuid()
+
+
+APPENDER = """
+import sys
+from hublet.runtime.linewriter import LineWriter
+name, count = sys.argv[2], int(sys.argv[3])
+writer = LineWriter(sys.argv[1], interval=0.001, limit=1 << 30)
+for number in range(count):
+    # From a few bytes to more than a pipe takes as a whole, and now and then more than one write's piece.
+    length = 300_000 if number % 500 == 0 else number * 37 % 9000
+    writer.write(f"{name} {number} {length} {name * length}\\n".encode())
+    if number % 100 == 0:
+        writer.reopen()
+writer.close(60)
+print(writer.lost)
+"""
+
+
+def test_several_processes_append_to_one_file_and_no_line_is_torn_or_lost(tmp_path: Path) -> None:
+    count, names = 1500, "abcd"
+    path = tmp_path / "log"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", APPENDER, path, name, str(count)], stdout=subprocess.PIPE, text=True)
+        for name in names
+    ]
+    assert [process.communicate(timeout=6 * PATIENCE)[0] for process in processes] == ["0\n"] * len(names)
+    numbers: dict[str, list[int]] = {name: [] for name in names}
+    for line in path.read_text().splitlines():
+        name, number, length, text = line.split(" ")
+        assert text == name * int(length)
+        numbers[name].append(int(number))
+    assert numbers == {name: list(range(count)) for name in names}

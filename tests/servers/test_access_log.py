@@ -101,6 +101,16 @@ def test_a_request_that_was_never_parsed() -> None:
     assert [fields[name] for name in ("method", "path", "query", "protocol", "referer", "user_agent")] == [None] * 6
 
 
+def test_a_peer_of_a_unix_socket() -> None:
+    assert combined({"REMOTE_ADDR": ""})["client"] == "unix:"
+    assert parsed({"REMOTE_ADDR": ""})["client"] == "unix:"
+
+
+def test_a_peer_that_nobody_knows() -> None:
+    assert combined(environ={})["client"] == "-"
+    assert parsed(environ={})["client"] is None
+
+
 @pytest.mark.parametrize("hostile", HOSTILE)
 @pytest.mark.parametrize("name", ["RAW_URI", "HTTP_REFERER", "HTTP_USER_AGENT", "REQUEST_METHOD", "REMOTE_USER"])
 def test_nothing_that_a_peer_sends_leaves_its_field(name: str, hostile: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import logging.config
 import os
@@ -209,3 +210,48 @@ def test_the_validator_is_content(stream: ErrorStream, pieces: list[bytes]) -> N
     errors.writelines(["b\n"])
     errors.flush()
     assert b"".join(pieces) == b"a\nb\n"
+
+
+def test_json_records(log: logging.Logger) -> None:
+    pieces: list[bytes] = []
+    with error_logging("info", pieces.append, "json"):
+        log.warning("port %d\n\x1b[2J\u2028", 80)
+        try:
+            raise ValueError("no price")
+        except ValueError:
+            log.exception("it failed")
+    first, second = (json.loads(piece) for piece in pieces)
+    assert all(piece.count(b"\n") == 1 and piece.isascii() for piece in pieces)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first.pop("time"))
+    assert first == {
+        "level": "warning",
+        "logger": "hublet.test",
+        "pid": os.getpid(),
+        "message": "port 80\n\x1b[2J\u2028",
+    }
+    assert second["traceback"].endswith("ValueError: no price")
+
+
+@pytest.mark.parametrize("level, severity", [("critical", 2), ("error", 3), ("warning", 4), ("info", 6), ("debug", 7)])
+def test_syslog_records_begin_with_their_severity(log: logging.Logger, level: str, severity: int) -> None:
+    pieces: list[bytes] = []
+    with error_logging("debug", pieces.append, "syslog"):
+        getattr(log, level)("a\nb\x1b")
+    assert pieces == [f"<{severity}>a\n    b\\x1b\n".encode()]
+
+
+def test_in_a_json_log_every_line_of_wsgi_errors_is_an_object(pieces: list[bytes]) -> None:
+    stream = ErrorStream(pieces.append, "json")
+    stream.write("one\ntwo %s\nthr")
+    stream.flush()
+    stream.report(logging.LogRecord("hublet.server", logging.WARNING, "", 0, "four", (), None))
+    lines = [json.loads(piece) for piece in pieces]
+    assert [line["message"] for line in lines] == ["one", "two %s", "thr", "four"]
+    assert [line["logger"] for line in lines] == ["wsgi.errors"] * 3 + ["hublet.server"]
+
+
+def test_opening_anew_is_passed_on(pieces: list[bytes]) -> None:
+    asked: list[bool] = []
+    ErrorStream(pieces.append, reopen=lambda: asked.append(True)).reopen()
+    ErrorStream(pieces.append).reopen()
+    assert asked == [True]

@@ -14,15 +14,13 @@ import pytest
 from hublet.runtime.errors import ListenError
 from hublet.servers import listeners
 from hublet.servers.listeners import (
-    BindAddress,
-    format_address,
+    check_listener,
     hand_down,
     inherit,
     is_heir,
     listener_url,
     open_listener,
     open_listeners,
-    parse_bind,
 )
 
 
@@ -30,50 +28,6 @@ from hublet.servers.listeners import (
 def listener() -> Iterator[socket.socket]:
     with open_listener("127.0.0.1:0", 16) as opened:
         yield opened
-
-
-@pytest.mark.parametrize(
-    "text, host, port",
-    [
-        ("127.0.0.1:8000", "127.0.0.1", 8000),
-        ("localhost:80", "localhost", 80),
-        ("[::1]:8000", "::1", 8000),
-        ("[fe80::1%lo]:1", "fe80::1%lo", 1),
-        (":8000", "0.0.0.0", 8000),
-        ("*:8000", "0.0.0.0", 8000),
-        ("8000", "127.0.0.1", 8000),
-        (" 127.0.0.1:0 ", "127.0.0.1", 0),
-        ("127.0.0.1:65535", "127.0.0.1", 65535),
-    ],
-)
-def test_addresses(text: str, host: str, port: int) -> None:
-    assert parse_bind(text) == BindAddress(host, port)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "localhost", "host:", "::1:8000", "[::1]", "[::1]8000", "host:http", "a:1:2", "http://a:1", "a:-1", "a:٣"],
-)
-def test_what_is_not_an_address(text: str) -> None:
-    with pytest.raises(ListenError, match="host:port") as caught:
-        parse_bind(text)
-    assert caught.value.address == text
-
-
-def test_an_empty_address_is_shown() -> None:
-    with pytest.raises(ListenError, match="'' is not an address"):
-        parse_bind("")
-
-
-@pytest.mark.parametrize("port", ["65536", "99999", "9" * 5000])
-def test_a_port_out_of_range(port: str) -> None:
-    with pytest.raises(ListenError, match="out of range.*65535"):
-        parse_bind(f"127.0.0.1:{port}")
-
-
-@pytest.mark.parametrize("address", [("127.0.0.1", 80), ("::1", 80), ("::1", 80, 0, 0)])
-def test_a_formatted_address_is_parsed_again(address: tuple[object, ...]) -> None:
-    assert parse_bind(format_address(address)) == address[:2]
 
 
 def test_a_listener_listens(listener: socket.socket) -> None:
@@ -192,3 +146,37 @@ def test_the_variable_goes_with_the_inheritance(listener: socket.socket) -> None
     environ = {listeners.INHERITED_VARIABLE: json.dumps({"x:1": os.dup(listener.fileno())})}
     inherit(environ)["x:1"].close()
     assert environ == {}
+
+
+def test_an_inherited_descriptor(listener: socket.socket) -> None:
+    number = os.dup(listener.fileno())
+    os.set_inheritable(number, True)
+    bind = f"fd://{number}"
+    check_listener(bind, 1)
+    with open_listener(bind, 1) as adopted:
+        assert (adopted.fileno(), adopted.get_inheritable(), adopted.getblocking()) == (number, False, False)
+        assert listener_url(adopted) == listener_url(listener)
+
+
+def test_what_is_no_inherited_listener() -> None:
+    before = set(os.listdir("/dev/fd"))
+    with open(os.devnull) as file, socket.socket() as unbound, socket.socket(type=socket.SOCK_DGRAM) as datagram:
+        for number, words in (
+            (9999, "was not started with this descriptor"),
+            (file.fileno(), "or it is no socket"),
+            (unbound.fileno(), "no listening stream socket"),
+            (datagram.fileno(), "no listening stream socket"),
+        ):
+            for attempt in (open_listener, check_listener):
+                with pytest.raises(ListenError, match=words):
+                    attempt(f"fd://{number}", 1)
+    assert set(os.listdir("/dev/fd")) == before
+
+
+def test_a_check_leaves_a_port_free(listener: socket.socket) -> None:
+    with pytest.raises(ListenError, match="in use"):
+        check_listener(f"127.0.0.1:{listener.getsockname()[1]}", 1)
+    with open_listener("127.0.0.1:0", 1) as opened:
+        port = opened.getsockname()[1]
+    check_listener(f"127.0.0.1:{port}", 1)
+    open_listener(f"127.0.0.1:{port}", 1).close()
