@@ -66,8 +66,8 @@ def run_supervisor(sourced: SourcedSettings, target: str, inherited: Mapping[str
         supervisor.on_end = partial(clear_place, LoadBoard(board))
         supervisor.on_reload = partial(manager.reloading, "starts a new generation of workers")
         supervisor.on_serving = partial(manager.ready, f"serves {target}")
-        for fields in succession.get("workers", ()):
-            supervisor.adopt(Worker(*fields, supervisor))
+        for pid, status_end, control_end, generation, place in succession.get("workers", ()):
+            supervisor.adopt(Worker(pid, status_end, control_end, generation, place, supervisor))
         stack.enter_context(stop_signals(partial(signalled, supervisor, logs), *SIGNALS))
         os.kill(os.getpid(), signal.SIGCHLD)  # for one that ended while nobody waited
         scheme = "https" if settings.has_tls else "http"
@@ -118,4 +118,4 @@ def execute(start: partial[Worker], variables: Mapping[str, str], board: int, wo
     fields = [(each.pid, each.status, each.control, each.generation, each.place) for each in workers]
     succession = {SUCCESSION_VARIABLE: json.dumps({"board": board, "workers": fields})}
     os.chdir(directory)
-    os.execve(sys.executable, [*command], {**os.environ, **variables, **succession})
+    os.execve(sys.executable, [*command], {**os.environ, **variables, **succession})  # noqa: S606

@@ -87,6 +87,10 @@ TLS_UNSENT: Final = 128 * KIB
 
 # 16 KiB data-stack chunks kept for the next greenlet (runtime/stackcache.pyx): 16 MiB at the most.
 STACK_CACHE: Final = 1024
+# What the C library keeps of the heap's free end, and the size from which on a block is mapped by itself
+# (runtime/heap.pyx).
+HEAP_SLACK: Final = 32 * MIB
+HEAP_BLOCK: Final = 4 * MIB
 
 # Worker processes.
 STARTUP_TIMEOUT: Final = 60.0

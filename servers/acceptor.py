@@ -62,7 +62,7 @@ class Acceptor:
         self._watcher.close()
 
     def _on_connection(self) -> None:
-        batch = limits.ACCEPT_BATCH if self._share is None else self._batch()
+        batch = limits.ACCEPT_BATCH if self._share is None else self._batch(self._share())
         if batch == 0:
             self._pause_for(limits.TURN_PAUSE)
             return
@@ -82,10 +82,8 @@ class Acceptor:
                 count = self._engine.open_connections
                 self._report(f"accepting pauses: {os.strerror(error)} with {count} connections open; {remedy}")
 
-    def _batch(self) -> int:
+    def _batch(self, share: int | None) -> int:
         """How many connections to accept now. Those that nobody has taken in our pause are ours, one at a time."""
-        assert self._share is not None
-        share = self._share()
         if share is None:
             return limits.ACCEPT_BATCH
         self._yielded = share == 0 and not self._yielded

@@ -177,7 +177,7 @@ class WSGIServer:
         """Return the present counters; all zero before `start`."""
         engine = self._engine
         if engine is None:
-            return Statistics(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+            return Statistics(*[0] * len(dataclasses.fields(Statistics)))
         return Statistics(
             connections=engine.open_connections,
             in_flight=engine.in_flight,
@@ -332,8 +332,9 @@ class WSGIServer:
 
         With a `timeout` (seconds), wait that long for them at the most and then kill what is left, which sees
         GreenletExit. Without one, return at once, as pywsgi does; if `spawn` bounds the requests, that means
-        `stop_timeout`. WebSockets are closed with 1001; if the server is being `succeeded` by another process, with 1012,
-        not all at once, so that their clients come back one after the other. Called by a request's own greenlet it returns at once too, and goes on in the background.
+        `stop_timeout`. WebSockets are closed with 1001; if the server is being `succeeded` by another process, with
+        1012, not all at once, so that their clients come back one after the other. Called by a request's own greenlet
+        it returns at once too, and goes on in the background.
         """
         self.close()
         engine, websockets = self._engine, self._websockets

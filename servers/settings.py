@@ -135,7 +135,9 @@ class Settings:
     client_certificates: ClientCertificates = setting(
         "none", "tls", "whether clients are asked for a certificate, and those without a valid one turned away"
     )
-    ca_certs: str = setting("", "tls", "PEM file with the authorities whose client certificates are valid", metavar="FILE")
+    ca_certs: str = setting(
+        "", "tls", "PEM file with the authorities whose client certificates are valid", metavar="FILE"
+    )
     ciphers: str = setting(
         "", "tls", "cipher suites for TLS 1.2, in OpenSSL's notation; empty: those that Python prefers", metavar="LIST"
     )
@@ -294,7 +296,10 @@ class Settings:
         0, "processes", "requests after which a worker is replaced by a new one; 0: no limit", least=0
     )
     max_requests_jitter: int = setting(
-        0, "processes", "at most so many requests more, by chance, so that not all workers are replaced at once", least=0
+        0,
+        "processes",
+        "at most so many requests more, by chance, so that not all workers are replaced at once",
+        least=0,
     )
     max_rss: int = setting(
         0,

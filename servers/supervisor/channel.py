@@ -1,8 +1,8 @@
 """What a supervisor and a worker tell each other, over two pipes.
 
-The worker writes single bytes into the status pipe: that it is ready, that its hub turns, that it wants a successor. The
-supervisor writes into the control pipe that a successor has taken over. The end of either is a message too: the other
-process is gone. One byte at a time, a message is never torn and the order is that of the writes.
+The worker writes single bytes into the status pipe: that it is ready, that its hub turns, that it wants a successor.
+The supervisor writes into the control pipe that a successor has taken over. The end of either is a message too: the
+other process is gone. One byte at a time, a message is never torn and the order is that of the writes.
 """
 
 from __future__ import annotations

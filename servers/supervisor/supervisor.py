@@ -1,9 +1,9 @@
 """Which workers run: generations that replace each other whole, and successors for those that end.
 
-A generation is started beside the one that serves, and takes over when every one of its workers is ready; if one of them
-fails first, the new generation is discarded and nothing has happened. A worker that ends unexpectedly gets a successor at
-once, and later ones after growing pauses while they keep ending early. One that is to be recycled leaves when its
-successor serves. Workers share the listening sockets, so connections that wait there are never lost with a worker.
+A generation is started beside the one that serves, and takes over when every one of its workers is ready; if one of
+them fails first, the new generation is discarded and nothing has happened. A worker that ends unexpectedly gets a
+successor at once, and later ones after growing pauses while they keep ending early. One that is to be recycled leaves
+when its successor serves. Workers share the listening sockets, so connections that wait there are never lost with one.
 
 Everything happens in one greenlet, event after event: nothing here has to be locked or can overtake itself.
 """

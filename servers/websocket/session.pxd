@@ -34,6 +34,7 @@ cdef class Session(FrameSender):
     cdef object deflater           # with permessage-deflate
     cdef public object websocket   # the application's object, until the application has finished
     cdef object protocol           # whose on_message and on_close are called, in callback style
+    cdef object receiver           # where the messages go in the end
     cdef list inbox                # messages that the application has not taken, or None
     cdef size_t inbox_bytes
     cdef bint paused               # the inbox is full: reading has stopped

@@ -20,6 +20,7 @@ import random
 import gevent
 from gevent import GreenletExit
 from geventwebsocket.exceptions import WebSocketError
+from geventwebsocket.protocols.base import BaseProtocol
 from geventwebsocket.websocket import MSG_ALREADY_CLOSED, MSG_SOCKET_DEAD
 
 from ...runtime.deadlines cimport DeadlineQueue, unlink
@@ -356,6 +357,8 @@ cdef class Session(FrameSender):
         if self.protocol is not None:
             raise RuntimeError("the messages of this WebSocket go to callbacks already")
         self.protocol = protocol
+        # gevent-websocket's own protocol only passes a message on.
+        self.receiver = protocol.app if type(protocol) is BaseProtocol else protocol
 
     cdef int call_back(self) except -1:
         """On the hub: run the callbacks for what has arrived, in a greenlet that ends when that is done."""
@@ -374,7 +377,7 @@ cdef class Session(FrameSender):
         try:
             while self.inbox is not None:
                 try:
-                    self.protocol.on_message(self.take_message())
+                    self.receiver.on_message(self.take_message())
                 except WebSocketError:
                     if self.state == OPEN:  # otherwise an answer to this one came too late, and there may be others
                         raise
@@ -389,7 +392,7 @@ cdef class Session(FrameSender):
 
     def run_close_callbacks(self):
         """Tell the application that its connection is closed: as in gevent-websocket, by a None, and by `on_close`."""
-        protocol, self.protocol = self.protocol, None
+        protocol, self.protocol, self.receiver = self.protocol, None, None
         try:
             if not self.told:
                 self.told = True

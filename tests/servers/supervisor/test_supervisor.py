@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import time
 from collections.abc import Iterator
@@ -165,7 +166,7 @@ def test_successors_of_those_that_end_early_wait_longer_and_longer(play: Play) -
         play.started[-1].end(1)
         play.expect(count + 1)
         times.append(time.monotonic())
-    pauses = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert pauses[0] >= 0.1
     assert pauses[1] >= 0.2
     assert pauses[2] >= 0.4
