@@ -39,7 +39,6 @@ from .process import (
     title,
 )
 from .runtime.errors import SettingsError
-from .runtime.heap import keep_heap
 from .servers.error_log import keep_loggers_enabled
 from .servers.listeners import listener_url, open_listeners
 from .servers.server import WSGIServer
@@ -127,7 +126,6 @@ def run(
         for warning in (*warnings, *settings_among(variables), *title(sourced)):
             log.warning("%s", warning)
         raise_descriptor_limit()
-        keep_heap()
         check_certificates(sourced)
         SERVERS.apply()  # before the application imports what this replaces
         stack.callback(SERVERS.undo)

@@ -22,6 +22,7 @@ from geventwebsocket.handler import WebSocketHandler
 from ..patches.gevent_websocket import CALLBACK_STYLE
 from ..runtime import limits, stackcache
 from ..runtime.errors import SettingsError
+from ..runtime.heap import keep_heap
 from ..runtime.request_greenlet import RequestGreenlet
 from .acceptor import Acceptor
 from .access_log import UNIX_PEER, AccessLog
@@ -252,6 +253,7 @@ class WSGIServer:
             limit = connection_limit(self.settings)
             if self.settings.stack_cache:
                 stackcache.install(self.settings.stack_cache)
+            keep_heap()
             self._engine = Engine(self.settings, self.application, self._on_error, make_record(self.log), limit)
             self._websockets = WebSocketContext(self._engine, self.settings, self._on_error, self)
             self._engine.upgrader = Upgrader(self._websockets, self.settings, self._on_error)
