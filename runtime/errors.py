@@ -81,3 +81,15 @@ class HandshakeRefused(HubletError):
         self.body = body
         text = body.decode("utf-8", "replace").strip() or "the connection ended"
         super().__init__(f"the WebSocket handshake was answered with {status}: {text[:200]}")
+
+
+class OffloadQueueFull(HubletError):
+    """More calls wait for a native thread than may. `threads` run, `queue` wait."""
+
+    def __init__(self, threads: int, queue: int) -> None:
+        self.threads = threads
+        self.queue = queue
+        super().__init__(
+            f"{queue} calls wait for one of {threads} native threads already: what they call is too slow for the load; "
+            "raise offload_threads, or lower max_in_flight"
+        )

@@ -123,3 +123,8 @@ FLUSH_BATCH: Final = 128
 MESSAGE_COST: Final = 1 * KIB
 # Shorter messages are not worth compressing: they would hardly become smaller.
 DEFLATE_FROM: Final = 128
+
+# Off-loaded calls. A thread waits for a database or a disk, not for the processor, so there are as many as a database
+# server takes connections by default; a stack of 8 MiB is address space only. What waits for them is a request each.
+OFFLOAD_THREADS: Final = 64
+OFFLOAD_QUEUE: Final = 10_000

@@ -1,0 +1,235 @@
+"""Runs calls that would block the hub on native threads, while the greenlets that made them wait.
+
+A pool of its own, apart from gevent's, which resolves names: look-ups must not queue behind slow queries. One queue
+leads to the threads; what they have finished comes back through one deque and one watcher for each hub, so that many
+calls that end together cost one wake-up.
+
+Rules:
+- A call that runs is never interrupted, since what it works on (a connection's C structures) is in use until it
+  returns. A greenlet that is killed or times out meanwhile sees that when the call has ended.
+- A thread lets go of a call's function and arguments before it says that the call has ended: otherwise it could be
+  the one to free a connection, at the same time as the next call on it.
+- Where there is nothing to yield to (the hub itself, a native thread, no hub yet), the call is a plain call.
+"""
+
+from __future__ import annotations
+
+import os
+from _queue import SimpleQueue
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from typing import Any, Final, ParamSpec, TypeVar
+
+from gevent import getcurrent
+from gevent._hub_local import get_hub_if_exists
+from gevent.hub import Hub
+from gevent.lock import BoundedSemaphore
+from gevent.monkey import get_original
+from greenlet import greenlet
+
+from . import limits
+from .errors import OffloadQueueFull
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+start_new_thread: Final[Callable[..., int]] = get_original("_thread", "start_new_thread")
+
+
+@dataclass(frozen=True, slots=True)
+class OffloadStatistics:
+    """Threads that exist, calls that run, calls that wait for a thread, and calls that have ended since the start."""
+
+    threads: int
+    running: int
+    queued: int
+    finished: int
+
+
+class Call:
+    """One call: what it takes and, once it has ended, what it gave."""
+
+    __slots__ = ("arguments", "context", "done", "error", "function", "keywords", "result", "returns", "waiter")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+        context: Context,
+        returns: Returns,
+        waiter: greenlet,
+    ) -> None:
+        self.function: Callable[..., Any] | None = function
+        self.arguments = arguments
+        self.keywords = keywords
+        self.context: Context | None = context
+        self.returns = returns
+        self.waiter = waiter
+        self.done = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Make the call, on a native thread."""
+        context, function = self.context, self.function
+        assert context is not None and function is not None  # noqa: S101 (it runs once)
+        try:
+            self.result = context.run(function, *self.arguments, **self.keywords)
+        except BaseException as error:
+            trace = error.__traceback__
+            self.error = error.with_traceback(trace and trace.tb_next)  # our frame has what the caller may want freed
+        self.function = self.context = None
+        self.arguments, self.keywords = (), {}
+
+
+class Returns:
+    """The way back to one hub."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._ended: deque[Call] = deque()
+        self._watcher = hub.loop.async_(ref=False)
+        self._watcher.start(self._deliver)
+        self._pending = 0
+
+    def expect(self) -> None:
+        """A call is on its way: the hub has something to wait for."""
+        if not self._pending:
+            self._watcher.ref = True
+        self._pending += 1
+
+    def ended(self, call: Call) -> None:
+        """A call has ended. The only method for other threads."""
+        self._ended.append(call)
+        self._watcher.send()
+
+    def _deliver(self) -> None:
+        ended = self._ended
+        while ended:
+            call = ended.popleft()
+            self._pending -= 1
+            call.done = True
+            call.waiter.switch()
+        if not self._pending:
+            self._watcher.ref = False
+
+
+class Offload:
+    """A pool of native threads that grows with what is asked of it, up to `threads`; `queue` calls more may wait."""
+
+    def __init__(self, threads: int = limits.OFFLOAD_THREADS, queue: int = limits.OFFLOAD_QUEUE) -> None:
+        self.threads = threads
+        self.queue = queue
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, without threads: in a forked child there are none."""
+        self._calls: SimpleQueue[Call] = SimpleQueue()
+        self._returns: dict[Hub, Returns] = {}
+        self._started = self._begun = self._ended = 0
+
+    def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `function` on a native thread and return what it returns; other greenlets run meanwhile.
+
+        It sees a copy of the caller's context variables. Raises what it raises, OffloadQueueFull if too many calls wait
+        already, or, once it has ended, what was thrown at the greenlet meanwhile (GreenletExit, gevent.Timeout), and
+        then its result is lost.
+        """
+        hub = get_hub_if_exists()
+        current = getcurrent()
+        if hub is None or current is hub:
+            return function(*args, **kwargs)
+        unfinished = self._begun - self._ended
+        if unfinished >= self._started and self._started < self.threads:
+            self._start_thread()
+        elif unfinished >= self.threads + self.queue:
+            raise OffloadQueueFull(self.threads, self.queue)
+        returns = self._returns.get(hub) or self._returns_of(hub)
+        call = Call(function, args, kwargs, copy_context(), returns, current)
+        self._begun += 1
+        returns.expect()
+        self._calls.put(call)
+        thrown: BaseException | None = None
+        while not call.done:
+            try:
+                hub.switch()
+            except BaseException as error:
+                thrown = thrown or error
+        self._ended += 1
+        # The thread may hold the call for a moment more, and must not be the one that frees the result.
+        result, failure, call.result, call.error = call.result, call.error, None, None
+        try:
+            if thrown is not None:
+                raise thrown
+            if failure is not None:
+                raise failure
+            return result  # type: ignore[no-any-return]
+        finally:
+            thrown = failure = None  # their tracebacks refer to this frame
+
+    def statistics(self) -> OffloadStatistics:
+        """Return the present counters."""
+        unfinished = self._begun - self._ended
+        running = min(unfinished, self._started)
+        return OffloadStatistics(self._started, running, unfinished - running, self._ended)
+
+    def _returns_of(self, hub: Hub) -> Returns:
+        self._returns = {each: returns for each, returns in self._returns.items() if not each.dead}
+        self._returns[hub] = returns = Returns(hub)
+        return returns
+
+    def _start_thread(self) -> None:
+        self._started += 1
+        try:
+            start_new_thread(work, (self._calls,))
+        except RuntimeError:  # the system has none left: those that run will come to the call, if there are any
+            self._started -= 1
+            if not self._started:
+                raise
+
+
+class Lane:
+    """Calls of which one runs at a time, in their order: those on one connection, whose C structures no two may use."""
+
+    __slots__ = ("_free", "_pool")
+
+    def __init__(self, pool: Offload | None = None) -> None:
+        self._pool = POOL if pool is None else pool
+        self._free = BoundedSemaphore(1)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call runs."""
+        return bool(self._free.locked())
+
+    def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `Offload.call`, after the calls before it. Raises RuntimeError on the hub, which cannot wait, if one runs.
+
+        On a thread without a hub, where a callback of the library's may come from within a call, it does not wait.
+        """
+        hub = get_hub_if_exists()
+        if hub is None:
+            return function(*args, **kwargs)
+        if not self._free.acquire(blocking=getcurrent() is not hub):
+            raise RuntimeError(f"{function!r} is called on the hub while another call on its connection runs")
+        try:
+            return self._pool.call(function, *args, **kwargs)
+        finally:
+            self._free.release()
+
+
+def work(calls: SimpleQueue[Call]) -> None:
+    """What a native thread does, for as long as the process lives."""
+    while True:
+        call = calls.get()
+        call.run()
+        call.returns.ended(call)
+        del call
+
+
+#: The pool of this process.
+POOL: Final = Offload()
+offload = POOL.call
+os.register_at_fork(after_in_child=POOL.forget)
