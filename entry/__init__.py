@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .patches.patching import patch_all
     from .runtime.errors import (
         ApplicationLoadError,
         ClientDisconnected,
@@ -39,6 +40,7 @@ __all__ = [
     "WSGIServer",
     "__version__",
     "broadcast",
+    "patch_all",
     "serve",
     "websockets",
 ]
@@ -54,6 +56,7 @@ HOMES = {
     "SettingsError": ".runtime.errors",
     "WSGIServer": ".servers.server",
     "broadcast": ".servers.websocket.broadcast",
+    "patch_all": ".patches.patching",
     "serve": ".serving",
     "websockets": ".servers.websocket.applications",
 }

@@ -14,14 +14,18 @@ from typing import Any, Final, NamedTuple, NoReturn
 import gevent
 
 from .check import check
+from .patches.patching import REGISTRY, add_third_party, patch_all
+from .patches.registry import UnknownPatch
 from .process import with_passed_sockets
 from .reloader import inherit_lifeline, run_reloader, settings_of_child
 from .runtime.errors import ApplicationLoadError, ListenError, SettingsError
+from .runtime.offload import POOL
 from .servers.listeners import inherit
 from .servers.settings_sources import (
     CONFIG_FILE,
     CONFIG_VARIABLE,
     Option,
+    SourcedSettings,
     find_file,
     options_by_group,
     resolve_settings,
@@ -89,15 +93,29 @@ def run_command(arguments: Sequence[str], early_imports: Sequence[str]) -> int:
     if application_directory not in sys.path:
         sys.path.insert(0, application_directory)
     if command == "check":
+        patch_libraries(sourced)
         return check(sourced, target)
     if sourced.settings.reload and lifeline is None:
         return run_reloader(sourced, directory, find_file(os.environ, directory, config)[0])
     if sourced.settings.workers != 1 and lifeline is None and ends is None:
         return run_supervisor(sourced, target, inherited)
-    warnings = [*early_imports, *sourced.warnings]
+    warnings = [*early_imports, *patch_libraries(sourced), *sourced.warnings]
     if lifeline is not None:
         return run_target(settings_of_child(sourced), target, warnings, inherited, lifeline)
     return run_target(sourced, target, warnings, inherited, ends=ends)
+
+
+def patch_libraries(sourced: SourcedSettings) -> tuple[str, ...]:
+    """Have libraries patched as they are imported. Returns warnings; raises SettingsError for an unknown name."""
+    settings = sourced.settings
+    add_third_party()
+    for name, names in (("patch", settings.patch), ("no_patch", settings.no_patch)):
+        try:
+            REGISTRY.check(names)
+        except UnknownPatch as error:
+            raise sourced.error(name, str(error)) from None
+    POOL.threads, POOL.queue = settings.offload_threads, settings.offload_queue
+    return patch_all(patch=settings.patch, no_patch=settings.no_patch)
 
 
 class CommandLine(NamedTuple):

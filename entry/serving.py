@@ -62,7 +62,7 @@ READABLE: Final = 1
 UNPATCHED: Final = (
     "the standard library is not patched: one blocking call in the application (a socket, time.sleep, a database "
     "driver) stops every request; start with `hublet module:app`, or make "
-    "`from gevent import monkey; monkey.patch_all()` the program's first line"
+    "`import hublet; hublet.patch_all()` the program's first line"
 )
 
 

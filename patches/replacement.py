@@ -2,54 +2,141 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal
+
+#: How a library behaves under the hub: as it is, with names replaced, with its waits on native threads, or not at all.
+Effect = Literal["cooperative", "patched", "off-loaded", "blocks"]
 
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """One name: `target` is where it is, `by` what replaces it; "module:attribute" or "module:class.method"."""
+    """One name: `target` is where it is, `by` what replaces it; "module:attribute" or "module:class.method".
+
+    With `wraps`, `by` names a function that takes the original and returns what replaces it.
+    """
 
     target: str
     by: str
+    wraps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What cannot be said as a replacement, a call of a library's own: two functions, "module:attribute" each."""
+
+    do: str
+    undo: str
 
 
 @dataclass(slots=True)
 class Patch:
-    """Replacements that belong together. `why` says what they are good for.
+    """What makes one library yield, or, without replacements and steps, what is known about it.
+
+    `why` says what is wrong without the patch, and `cost` what the patch costs. `module` is the import that brings the
+    library, `distribution` its name in the registries of packages (empty: the standard library), `versions` the range
+    (PEP 440) in which it was tested. `remedy` is what a user does where it blocks all the same. An `optional` one is
+    applied only where it is asked for by name.
 
     Applying imports the modules of both sides. Undoing restores what was there, so that the modules are as before.
     """
 
     name: str
     why: str
-    replacements: tuple[Replacement, ...]
-    originals: list[tuple[Any, str, Any]] = field(default_factory=list)
+    replacements: tuple[Replacement, ...] = ()
+    steps: tuple[Step, ...] = ()
+    module: str = ""
+    distribution: str = ""
+    versions: str = ""
+    effect: Effect = "patched"
+    cost: str = ""
+    remedy: str = ""
+    optional: bool = False
+    originals: list[tuple[Any, str, Any]] = field(default_factory=list, repr=False)
+    undoing: list[Callable[[], None]] = field(default_factory=list, repr=False)
+
+    @property
+    def changes_something(self) -> bool:
+        """Whether there is something to apply."""
+        return bool(self.replacements or self.steps)
 
     @property
     def is_applied(self) -> bool:
         """Whether the replacements are in place."""
-        return bool(self.originals)
+        return bool(self.originals or self.undoing)
 
     def apply(self) -> None:
         """Put the replacements in place; nothing happens if they are. Raises ImportError or AttributeError."""
         if self.is_applied:
             return
-        found = [(*holder_and_name(each.target), resolved(each.by)) for each in self.replacements]
+        found = [(*holder_and_name(each.target), each) for each in self.replacements]
         for holder, name, _ in found:
             if name not in vars(holder):
                 raise AttributeError(f"{holder!r} has no {name!r} of its own to replace", name=name, obj=holder)
-        self.originals = [(holder, name, vars(holder)[name]) for holder, name, _ in found]
-        for holder, name, value in found:
-            setattr(holder, name, value)
+        originals = [(holder, name, vars(holder)[name]) for holder, name, _ in found]
+        values = [replacing(each, getattr(holder, name)) for holder, name, each in found]
+        steps = [(resolved(each.do), resolved(each.undo)) for each in self.steps]
+        try:
+            for (holder, name, original), value in zip(originals, values, strict=True):
+                setattr(holder, name, value)
+                self.originals.append((holder, name, original))
+            for do, undo in steps:
+                do()
+                self.undoing.append(undo)
+        except BaseException:
+            self.undo()
+            raise
 
     def undo(self) -> None:
         """Put back what was there."""
+        while self.undoing:
+            self.undoing.pop()()
         while self.originals:
             holder, name, original = self.originals.pop()
             setattr(holder, name, original)
+
+    def misfit(self) -> str:
+        """Say why the library at hand is not one that this patch was written for; empty if it seems to be.
+
+        Each target must be there, a class where a class replaces it, and take no parameter that its replacement, as
+        far as both can be asked, does not take.
+        """
+        for each in self.replacements:
+            try:
+                holder, name = holder_and_name(each.target)
+                original = getattr(holder, name)
+                value = replacing(each, original)
+            except (ImportError, AttributeError) as error:
+                return f"{each.target}: {error}"
+            if name not in vars(holder):
+                return f"{each.target} is inherited"
+            if isinstance(original, type) != isinstance(value, type):
+                return f"{each.target} is {type(original).__name__}, not {type(value).__name__}"
+            if lacking := lacks(original, value):
+                return f"{each.target} takes {', '.join(sorted(lacking))}, which its replacement does not"
+        return ""
+
+
+def replacing(replacement: Replacement, original: Any) -> Any:
+    """What takes the place of an original."""
+    value = resolved(replacement.by)
+    return value(original) if replacement.wraps else value
+
+
+def lacks(original: Any, value: Any) -> set[str]:
+    """The parameters of a function that the one in its place does not take, as far as they can be asked."""
+    try:
+        theirs, ours = (inspect.signature(each).parameters.values() for each in (original, value))
+    except (TypeError, ValueError):
+        return set()  # compiled functions need not say
+    if any(each.kind is each.VAR_KEYWORD for each in ours):
+        return set()
+    variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return {each.name for each in theirs if each.kind not in variable} - {each.name for each in ours}
 
 
 def holder_and_name(target: str) -> tuple[Any, str]:

@@ -23,7 +23,7 @@ CAPTURED = {
 EXEMPT = sys.stdlib_module_names | {"gevent", "greenlet", "hublet"}
 REMEDY = (
     "import it after the patching: start with the `hublet` command, "
-    "or make `from gevent import monkey; monkey.patch_all()` the program's first line"
+    "or make `import hublet; hublet.patch_all()` the program's first line"
 )
 
 

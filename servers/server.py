@@ -23,6 +23,7 @@ from ..patches.gevent_websocket import CALLBACK_STYLE
 from ..runtime import limits, stackcache
 from ..runtime.errors import SettingsError
 from ..runtime.heap import keep_heap
+from ..runtime.offload import POOL
 from ..runtime.request_greenlet import RequestGreenlet
 from .acceptor import Acceptor
 from .access_log import UNIX_PEER, AccessLog
@@ -50,7 +51,10 @@ log = logging.getLogger(LOGGER)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Statistics:
-    """A server's counters: what is open and running now, and sums since its start."""
+    """A server's counters: what is open and running now, and sums since its start.
+
+    `offloaded` and `offload_queued` are the calls of blocking libraries that run on native threads and wait for one.
+    """
 
     connections: int
     in_flight: int
@@ -63,6 +67,8 @@ class Statistics:
     dropped_fields: int
     untrusted_fields: int
     failed_handshakes: int
+    offloaded: int
+    offload_queued: int
 
 
 class WSGIServer:
@@ -179,6 +185,7 @@ class WSGIServer:
         engine = self._engine
         if engine is None:
             return Statistics(*[0] * len(dataclasses.fields(Statistics)))
+        offloads = POOL.statistics()
         return Statistics(
             connections=engine.open_connections,
             in_flight=engine.in_flight,
@@ -191,6 +198,8 @@ class WSGIServer:
             dropped_fields=sum(endpoint.parser.dropped_fields for endpoint in self._endpoints),
             untrusted_fields=0 if self._proxies is None else self._proxies.untrusted_fields,
             failed_handshakes=engine.failed_handshakes,
+            offloaded=offloads.running,
+            offload_queued=offloads.queued,
         )
 
     @property

@@ -40,6 +40,8 @@ MOST_SECONDS: Final = 10**6
 MOST_BACKLOG: Final = 65535
 # 16 KiB each: 1 GiB.
 MOST_STACK_CACHE: Final = 65536
+# Systems refuse to start many more.
+MOST_THREADS: Final = 4096
 # Half of the places on the load board: a reload runs two generations side by side.
 MOST_WORKERS: Final = 256
 
@@ -327,6 +329,23 @@ class Settings:
     log_level: LogLevel = setting("info", "logging", "least severity that the error log shows")
 
     server_header: str = setting("hublet", "responses", "value of the Server field; empty: no such field")
+
+    patch: tuple[str, ...] = setting(
+        (), "patches", "optional patch to apply (docs/patches.rst has their names); may be repeated", metavar="NAME"
+    )
+    no_patch: tuple[str, ...] = setting(
+        (), "patches", "patch to leave out, so that its library stays as it is; may be repeated", metavar="NAME"
+    )
+    offload_threads: int = setting(
+        limits.OFFLOAD_THREADS,
+        "patches",
+        "native threads for calls of libraries that cannot yield, database drivers in C for instance",
+        least=1,
+        most=MOST_THREADS,
+    )
+    offload_queue: int = setting(
+        limits.OFFLOAD_QUEUE, "patches", "such calls that may wait for a thread; further ones raise an error", least=0
+    )
 
     stack_cache: int = setting(
         limits.STACK_CACHE,

@@ -1,0 +1,9 @@
+"""What is known about libraries, as data: a file for each field. Nothing here imports a library, or code of a patch."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..replacement import Patch
+
+CATALOGUE: Final[tuple[Patch, ...]] = ()

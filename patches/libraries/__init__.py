@@ -1,0 +1,1 @@
+"""What takes the place of other people's names: a file for each library, imported only after the library itself."""

@@ -1,0 +1,44 @@
+"""The one call that makes a process cooperative: the standard library first, then every library as it is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Final
+
+from .catalogue import CATALOGUE
+from .registry import Registry, third_party_patches
+from .stdlib import patch_standard_library
+
+
+def log_refusal(line: str) -> None:
+    """Log what came of a patch whose library is imported after `patch_all` has returned."""
+    import_module("logging").getLogger("hublet.patches").warning("%s", line)
+
+
+REGISTRY: Final = Registry(CATALOGUE, log_refusal)
+
+
+def patch_all(*, patch: Iterable[str] = (), no_patch: Iterable[str] = ()) -> tuple[str, ...]:
+    """Make the waits of the standard library and of every known library yield to the hub.
+
+    Make it the program's first line, before other imports. Libraries are patched when they are imported, or at once if
+    they have been. `patch` names optional patches to apply too, `no_patch` those to leave out; a later call adds to
+    an earlier one. Returns a line of text for everything that stays blocking. Raises ValueError for a name that no
+    patch has.
+    """
+    problems = [*patch_standard_library()]
+    add_third_party()
+    REGISTRY.report = problems.append
+    try:
+        REGISTRY.apply(patch, no_patch)
+    finally:
+        REGISTRY.report = log_refusal
+    return tuple(problems)
+
+
+def add_third_party() -> None:
+    """Take in the patches that installed packages offer. Nothing happens the second time."""
+    for each in third_party_patches():
+        if each.name not in REGISTRY.outcomes:
+            REGISTRY.add(each)

@@ -1,0 +1,217 @@
+"""Patches are applied when their libraries come, or refused as a whole; undoing leaves everything as it was."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hublet.patches import registry
+from hublet.patches.registry import Registry, UnknownPatch
+from hublet.patches.replacement import Patch, Replacement, Step
+
+LIBRARY = """
+CALLS = []
+def wait(seconds, *, quiet=False): return "blocks"
+class Connection:
+    def query(self, text): return "blocks"
+"""
+COOPERATIVE = """
+import thelib
+def wait(seconds, *, quiet=False): return "yields"
+def old_wait(seconds): return "yields"
+def wrap(original): return lambda seconds, quiet=False: original(seconds) + " elsewhere"
+def query(self, text): return "yields"
+def do(): thelib.CALLS.append("do")
+def undo(): thelib.CALLS.append("undo")
+def fail(): raise RuntimeError("no")
+"""
+WAIT = Replacement("thelib:wait", "thepatch:wait")
+QUERY = Replacement("thelib:Connection.query", "thepatch:query")
+
+
+@pytest.fixture(autouse=True)
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    (tmp_path / "thelib.py").write_text(LIBRARY)
+    (tmp_path / "thepatch.py").write_text(COOPERATIVE)
+    monkeypatch.syspath_prepend(tmp_path)
+    path = list(sys.meta_path)
+    yield tmp_path
+    sys.meta_path[:] = path
+    for name in ("thelib", "thepatch"):
+        sys.modules.pop(name, None)
+
+
+def patch(*replacements: Replacement, **fields: Any) -> Patch:
+    return Patch("thelib", "it blocks", replacements, module="thelib", **fields)
+
+
+def of_version(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setattr(registry, "version_of", lambda patch: version)
+
+
+def registry_of(*patches: Patch) -> tuple[Registry, list[str]]:
+    lines: list[str] = []
+    return Registry(patches, lines.append), lines
+
+
+def test_it_is_applied_when_the_library_is_imported() -> None:
+    made, lines = registry_of(patch(WAIT, QUERY, steps=(Step("thepatch:do", "thepatch:undo"),)))
+    made.apply()
+    assert not {"thelib", "thepatch"} & set(sys.modules)
+    assert made.outcomes["thelib"].state == "waiting"
+    thelib: Any = importlib.import_module("thelib")
+    assert (thelib.wait(1), thelib.Connection().query(""), thelib.CALLS) == ("yields", "yields", ["do"])
+    assert made.outcomes["thelib"].state == "applied"
+    assert lines == []
+
+
+def test_it_is_applied_at_once_where_the_library_is_loaded() -> None:
+    thelib: Any = importlib.import_module("thelib")
+    made, _ = registry_of(patch(Replacement("thelib:wait", "thepatch:wrap", wraps=True)))
+    made.apply()
+    assert thelib.wait(1) == "blocks elsewhere"
+
+
+def test_undoing_leaves_the_library_identical() -> None:
+    thelib: Any = importlib.import_module("thelib")
+    before, methods = dict(vars(thelib)), dict(vars(thelib.Connection))
+    made, _ = registry_of(patch(WAIT, QUERY, steps=(Step("thepatch:do", "thepatch:undo"),)))
+    for _ in range(2):
+        made.apply()
+        assert vars(thelib)["wait"] is not before["wait"]
+        made.undo()
+        assert list(vars(thelib).items()) == list(before.items())
+        assert list(vars(thelib.Connection).items()) == list(methods.items())
+    assert thelib.CALLS == ["do", "undo"] * 2
+
+
+def test_after_undoing_imports_are_not_watched() -> None:
+    made, _ = registry_of(patch(WAIT))
+    path = list(sys.meta_path)
+    made.apply()
+    made.undo()
+    assert sys.meta_path == path
+    thelib: Any = importlib.import_module("thelib")
+    assert thelib.wait(1) == "blocks"
+
+
+def test_the_module_keeps_its_own_loader_and_spec() -> None:
+    made, _ = registry_of(patch(WAIT))
+    made.apply()
+    thelib: Any = importlib.import_module("thelib")
+    assert type(thelib.__spec__.loader).__name__ == "SourceFileLoader"
+    assert "exec_module" not in vars(thelib.__spec__.loader)
+    assert thelib.__loader__ is thelib.__spec__.loader
+    importlib.reload(thelib)
+    made.undo()
+
+
+def test_a_library_that_fails_to_import_fails_as_before(library: Path) -> None:
+    (library / "thelib.py").write_text("import no_such_module")
+    made, lines = registry_of(patch(WAIT))
+    made.apply()
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        importlib.import_module("thelib")
+    assert made.outcomes["thelib"].state == "waiting"
+    (library / "thelib.py").write_text(LIBRARY + "\n# and now it is whole")
+    importlib.invalidate_caches()
+    thelib: Any = importlib.import_module("thelib")
+    assert (thelib.wait(1), lines) == ("yields", [])
+
+
+@pytest.mark.parametrize(
+    "version, applied", [("1.9", True), ("2.0", True), ("2.0rc1", True), ("3.0", False), ("", False)]
+)
+def test_versions(monkeypatch: pytest.MonkeyPatch, version: str, applied: bool) -> None:
+    """Within the tested range nothing is asked; beyond it, the structure decides: this replacement lacks a parameter."""
+    of_version(monkeypatch, version)
+    made, lines = registry_of(
+        patch(QUERY, Replacement("thelib:wait", "thepatch:old_wait"), distribution="the-lib", versions=">=1.9,<3")
+    )
+    made.apply()
+    thelib: Any = importlib.import_module("thelib")
+    assert made.outcomes["thelib"].state == ("applied" if applied else "refused")
+    assert thelib.Connection().query("") == ("yields" if applied else "blocks")  # never a half
+    if not applied:
+        assert "takes quiet, which its replacement does not" in lines[0]
+        assert "the-lib" in lines[0]
+        assert ">=1.9,<3" in lines[0]
+
+
+def test_an_unknown_version_of_the_same_structure_is_patched(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_version(monkeypatch, "99")
+    made, lines = registry_of(patch(WAIT, QUERY, distribution="the-lib", versions="<2"))
+    made.apply()
+    thelib: Any = importlib.import_module("thelib")
+    assert (thelib.wait(1), lines) == ("yields", [])
+
+
+@pytest.mark.parametrize(
+    "replacement, problem",
+    [
+        (Replacement("thelib:gone", "thepatch:wait"), "gone"),
+        (Replacement("thelib:Connection.gone", "thepatch:wait"), "gone"),
+        (Replacement("thelib:Connection.__init__", "thepatch:wait"), "is inherited"),
+        (Replacement("thelib:Connection", "thepatch:wait"), "thelib:Connection is type, not function"),
+    ],
+)
+def test_what_does_not_fit_is_left_alone_and_reported(
+    monkeypatch: pytest.MonkeyPatch, replacement: Replacement, problem: str
+) -> None:
+    of_version(monkeypatch, "99")
+    made, lines = registry_of(patch(QUERY, replacement, distribution="the-lib", versions="<2"))
+    made.apply()
+    thelib: Any = importlib.import_module("thelib")
+    assert made.outcomes["thelib"].state == "refused"
+    assert problem in made.outcomes["thelib"].problem
+    assert len(lines) == 1
+    assert thelib.Connection().query("") == "blocks"
+
+
+def test_a_step_that_fails_takes_everything_back() -> None:
+    steps = (Step("thepatch:do", "thepatch:undo"), Step("thepatch:fail", "thepatch:undo"))
+    made, lines = registry_of(patch(WAIT, steps=steps))
+    made.apply()
+    thelib: Any = importlib.import_module("thelib")
+    assert (thelib.wait(1), thelib.CALLS) == ("blocks", ["do", "undo"])
+    assert "RuntimeError: no" in lines[0]
+
+
+def test_names_choose() -> None:
+    made, _ = registry_of(patch(WAIT, optional=True), Patch("other", "why", (QUERY,), module="thelib"))
+    with pytest.raises(UnknownPatch, match="there is no patch 'thelob'; there are other, thelib"):
+        made.apply(["thelob"])
+    made.apply(unwanted=["other"])
+    thelib: Any = importlib.import_module("thelib")
+    assert [each.state for each in made.outcomes.values()] == ["off", "off"]
+    made.apply(wanted=["thelib"])
+    assert (thelib.wait(1), thelib.Connection().query("")) == ("yields", "blocks")
+
+
+def test_a_name_is_taken_once() -> None:
+    with pytest.raises(ValueError, match="two patches named 'thelib'"):
+        registry_of(patch(WAIT), patch(QUERY))
+
+
+def test_what_is_only_known_has_a_version_once_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_version(monkeypatch, "4.2")
+    made, _ = registry_of(patch(effect="blocks"))
+    made.apply()
+    assert (made.outcomes["thelib"].state, made.outcomes["thelib"].version) == ("known", "")
+    importlib.import_module("thelib")
+    assert (made.outcomes["thelib"].state, made.outcomes["thelib"].version) == ("known", "4.2")
+
+
+def test_installed_packages_offer_patches(library: Path) -> None:
+    (library / "offers.py").write_text(
+        "from hublet.patches.replacement import Patch\nONE = Patch('a', 'why')\nMANY = (Patch('b', 'why'),)\n"
+    )
+    metadata = library / "offers-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: offers\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[hublet.patches]\none = offers:ONE\nmany = offers:MANY\n")
+    assert {"a", "b"} <= {each.name for each in registry.third_party_patches()}
