@@ -43,6 +43,7 @@ from .servers.error_log import keep_loggers_enabled
 from .servers.listeners import listener_url, open_listeners
 from .servers.server import WSGIServer
 from .servers.settings_sources import OPTIONS, SourcedSettings, settings_from_keywords
+from .servers.statistics_feed import StatisticsFeed
 from .servers.supervisor.channel import WorkerEnds
 from .servers.systemd import ServiceManager
 from .servers.tls.certificates import make_ssl_context
@@ -142,6 +143,8 @@ def run(
         server = WSGIServer(
             list(listeners.values()), application, log=logs.access, error_log=logs.error_stream, settings=settings
         )
+        if settings.statistics_file:
+            stack.enter_context(closing(open_statistics(sourced, server)))
         life = Life(server, settings.grace)
         scheme = "https" if server.has_tls else "http"
         if install_signals:
@@ -166,6 +169,15 @@ def check_certificates(sourced: SourcedSettings) -> None:
             make_ssl_context(sourced.settings)
         except SettingsError as error:
             raise sourced.error(error.name, error.rule) from None
+
+
+def open_statistics(sourced: SourcedSettings, server: WSGIServer) -> StatisticsFeed:
+    """Begin to write the statistics file. Raises SettingsError."""
+    settings = sourced.settings
+    try:
+        return StatisticsFeed(server.statistics, settings.statistics_file, settings.statistics_interval)
+    except OSError as error:
+        raise sourced.error("statistics_file", f"cannot be opened for writing: {error.strerror}") from None
 
 
 def serve_until_stopped(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import random
-import resource
 import signal
-import sys
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import gevent
 
+from .runtime.limits import KIB
+from .runtime.process_memory import resident_bytes
 from .servers.load_board import LoadBoard
 from .servers.server import WSGIServer
 from .servers.settings import Settings
@@ -24,7 +24,6 @@ READABLE: Final = 1  # what an io watcher of the loop waits for (libev's EV_READ
 PIPE_SIZE: Final = 512
 # Signals that are for the supervisor, which a terminal sends to its workers too.
 SUPERVISORS: Final = (signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
-KIB: Final = 1024
 
 
 class Told(Protocol):
@@ -111,13 +110,3 @@ class Supervised:
     def _share(self) -> int | None:
         self._post()
         return self._board.share(self._ends.place)
-
-
-def resident_bytes() -> int:
-    """The memory of this process that is in RAM; its peak where the system tells no more."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * KIB

@@ -92,6 +92,17 @@ STACK_CACHE: Final = 1024
 HEAP_SLACK: Final = 32 * MIB
 HEAP_BLOCK: Final = 4 * MIB
 
+# Watching the hub. 100 looks in a second cost too little to be measured, and see every block that a user would notice.
+WATCH_INTERVAL: Final = 0.01
+BLOCK_THRESHOLD: Final = 0.02
+# Lines that blocks are counted for, and frames of a stack that are kept: a program has not more that matter.
+WATCHED_LINES: Final = 512
+WATCHED_DEPTH: Final = 64
+# Lines of source in one object of the statistics file; and how often it may be written without being a load itself.
+STATISTICS_BLOCKERS: Final = 10
+STATISTICS_INTERVAL: Final = 1.0
+STATISTICS_LEAST: Final = 0.05
+
 # Worker processes.
 STARTUP_TIMEOUT: Final = 60.0
 WORKER_TIMEOUT: Final = 30.0

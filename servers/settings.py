@@ -327,6 +327,19 @@ class Settings:
     )
     log_format: LogFormat = setting("text", "logging", "form of the error log: text, or json with one object a line")
     log_level: LogLevel = setting("info", "logging", "least severity that the error log shows")
+    statistics_file: str = setting(
+        "",
+        "logging",
+        "file that gets one JSON object every statistics-interval: counters, hub lag, and lines that blocked the hub",
+        metavar="FILE",
+    )
+    statistics_interval: float = setting(
+        limits.STATISTICS_INTERVAL,
+        "logging",
+        "time between two objects in the statistics file",
+        unit="seconds",
+        least=limits.STATISTICS_LEAST,
+    )
 
     server_header: str = setting("hublet", "responses", "value of the Server field; empty: no such field")
 

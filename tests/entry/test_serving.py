@@ -407,3 +407,18 @@ def test_an_access_log_that_lost_nothing_says_nothing(command: Start) -> None:
     get(running.url())
     assert running.stop() == 0
     assert "access log" not in running.errors
+
+
+def test_the_statistics_file(command: Start, tmp_path: Path) -> None:
+    running = command("shop:app", *ADDRESS, "--statistics-file", "live.jsonl", "--statistics-interval", "0.05")
+    url = running.url()
+    get(url)
+    assert running.stop() == 0
+    last = json.loads((tmp_path / "live.jsonl").read_text().splitlines()[-1])
+    assert (last["pid"], last["requests"], last["in_flight"]) == (running.process.pid, 1, 0)
+
+
+def test_a_statistics_file_that_cannot_be_written(command: Start) -> None:
+    running = command("shop:app", *ADDRESS, "--statistics-file", "no/such/folder.jsonl")
+    assert running.wait() == 2
+    assert "statistics_file = 'no/such/folder.jsonl' (from --statistics-file): cannot be opened" in running.errors
