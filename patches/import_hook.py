@@ -1,4 +1,4 @@
-"""Calls back when a module has been imported, without being in the way: finders, loaders and specs stay the real ones."""
+"""Calls back when a module has been imported; finders, loaders and specs stay the real ones."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ImportHook:
         return None
 
     def _listen(self, spec: ModuleSpec) -> None:
-        """Have the loader call back. One that is a class (built-in modules) belongs to others too, and is left alone."""
+        """Have the loader call back. One that is a class (built-in modules) is everybody's, and left alone."""
         loader: Any = spec.loader
         if loader is None or isinstance(loader, type) or not hasattr(loader, "exec_module"):
             return

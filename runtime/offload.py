@@ -62,10 +62,10 @@ class Call:
         returns: Returns,
         waiter: greenlet,
     ) -> None:
-        self.function: Callable[..., Any] | None = function
+        self.function = function
         self.arguments = arguments
         self.keywords = keywords
-        self.context: Context | None = context
+        self.context = context
         self.returns = returns
         self.waiter = waiter
         self.done = False
@@ -74,15 +74,12 @@ class Call:
 
     def run(self) -> None:
         """Make the call, on a native thread."""
-        context, function = self.context, self.function
-        assert context is not None and function is not None  # noqa: S101 (it runs once)
         try:
-            self.result = context.run(function, *self.arguments, **self.keywords)
+            self.result = self.context.run(self.function, *self.arguments, **self.keywords)
         except BaseException as error:
             trace = error.__traceback__
             self.error = error.with_traceback(trace and trace.tb_next)  # our frame has what the caller may want freed
-        self.function = self.context = None
-        self.arguments, self.keywords = (), {}
+        del self.function, self.context, self.arguments, self.keywords
 
 
 class Returns:

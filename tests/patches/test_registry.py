@@ -127,7 +127,7 @@ def test_a_library_that_fails_to_import_fails_as_before(library: Path) -> None:
     "version, applied", [("1.9", True), ("2.0", True), ("2.0rc1", True), ("3.0", False), ("", False)]
 )
 def test_versions(monkeypatch: pytest.MonkeyPatch, version: str, applied: bool) -> None:
-    """Within the tested range nothing is asked; beyond it, the structure decides: this replacement lacks a parameter."""
+    """Within the tested range nothing is asked; beyond it the structure decides: a parameter is lacking here."""
     of_version(monkeypatch, version)
     made, lines = registry_of(
         patch(QUERY, Replacement("thelib:wait", "thepatch:old_wait"), distribution="the-lib", versions=">=1.9,<3")
