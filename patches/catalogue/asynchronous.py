@@ -16,6 +16,7 @@ ASKING: Final = (
     ("get_event_loop", "get_event_loop"),
 )
 OF_3_11: Final = (Replacement("asyncio.events:_get_event_loop", f"{HERE}:get_event_loop"),)
+SINCE_3_12: Final = (Replacement("asyncio.unix_events:can_use_pidfd", f"{HERE}:can_use_pidfd"),)
 
 IN_GREENLETS: Final = "its event loops run in greenlets, each with its own"
 
@@ -29,7 +30,7 @@ PATCHES: Final = (
                 for module in ("asyncio.events", "asyncio")
                 for name, ours in ASKING
             ),
-            *(OF_3_11 if sys.version_info < (3, 12) else ()),
+            *(OF_3_11 if sys.version_info < (3, 12) else SINCE_3_12),
             *(
                 Replacement(f"{module}:current_task", f"{HERE}:with_running_loop", wraps=True)
                 for module in ("asyncio.tasks", "asyncio")

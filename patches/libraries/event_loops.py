@@ -55,6 +55,11 @@ def get_event_loop(stacklevel: int = 3) -> AbstractEventLoop:
     return asyncio.events.get_event_loop_policy().get_event_loop() if loop is None else loop
 
 
+def can_use_pidfd() -> bool:
+    """No: gevent takes note of every child that ends, and a descriptor for one that is gone cannot be had."""
+    return False
+
+
 def with_running_loop(current_task: Callable[..., Any]) -> Callable[..., Any]:
     """`asyncio.current_task`, told which loop is meant."""
 
