@@ -65,7 +65,7 @@ class Gunicorn:
 
     def __init__(self, folder: Path, *options: str, worker: str = DOTTED, configuration: str = "", **environ: str):
         self.folder = folder
-        self.log_file = folder / "log"
+        self.log_file = folder / f"log-{os.urandom(4).hex()}"
         (folder / "application.py").write_text(APPLICATION)
         (folder / "gunicorn.conf.py").write_text(f'bind = "127.0.0.1:0"\ncontrol_socket_disable = True\n{configuration}')
         command = [sys.executable, str(Path(sys.executable).with_name("gunicorn")), "-k", worker]
