@@ -7,8 +7,10 @@ hooks keep things on it. Where no hook and no log format asks for it, nothing he
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
+
+from ..access_log import AccessLog
 
 KEY: Final = "hublet.gunicorn"  # of the environ: the pair of a request and its response
 
@@ -98,3 +100,40 @@ def with_four(hook: Callable[..., object]) -> Callable[..., object]:
         return hook
     count = len([each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)])
     return lambda *arguments: hook(*arguments[:count])
+
+
+class PostRequestLog(AccessLog):
+    """Calls a `post_request` hook for each request when its response has been sent, behind another log if there is one.
+
+    `failed` is called when the hook raises, while the exception is being handled.
+    """
+
+    def __init__(
+        self, worker: Any, hook: Callable[..., object], log: AccessLog | None, failed: Callable[[], object]
+    ) -> None:
+        self._worker = worker
+        self._hook = with_four(hook)
+        self._log = log
+        self._failed = failed
+
+    def record(
+        self, environ: Mapping[str, Any], status: str, sent: int, started: float, first_byte: float, total: float
+    ) -> None:
+        """Log one request, and call the hook."""
+        environ = dict(environ)
+        pair = environ.pop(KEY, None)
+        if self._log is not None:
+            self._log.record(environ, status, sent, started, first_byte, total)
+        if pair is None:  # refused: `pre_request` was not called either
+            return
+        request, response = pair
+        response.status, response.sent = status, sent
+        try:
+            self._hook(self._worker, request, environ, response)
+        except Exception:
+            self._failed()
+
+    def reopen(self) -> None:
+        """Have the file behind the other log opened anew."""
+        if self._log is not None:
+            self._log.reopen()
