@@ -80,7 +80,7 @@ def read_gunicorn_file(location: str, directory: Path, environ: Mapping[str, str
         name: value for name, value in vars(module).items() if name in BY_NAME and not isinstance(value, ModuleType)
     }
     for variable, name, value in (
-        ("PORT", "bind", "0.0.0.0:{}"),  # noqa: S104  # what it means to gunicorn
+        ("PORT", "bind", "0.0.0.0:{}"),  # what it means to gunicorn
         ("WEB_CONCURRENCY", "workers", "{}"),
         ("FORWARDED_ALLOW_IPS", "forwarded_allow_ips", "{}"),
     ):

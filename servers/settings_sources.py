@@ -280,12 +280,16 @@ def resolve_settings(
 
     `given` maps the names of the options on the command line to what stood there, `config` is the `--config` option,
     and a hublet.toml is looked for in `directory`. `gunicorn` has the settings of a configuration file of gunicorn's,
-    which are stronger than those of hublet's own, and `renamed` those that stood on the command line by gunicorn's names,
-    which are weaker than those by hublet's. Raises SettingsError, with its source, for the first thing that
+    which are stronger than those of hublet's own, and `renamed` those that stood on the command line by gunicorn's
+    names, which are weaker than those by hublet's. Raises SettingsError, with its source, for the first thing that
     cannot be used.
     """
     sourced = merge(
-        read_file(environ, directory, config), gunicorn or {}, read_variables(environ), renamed or {}, read_options(given)
+        read_file(environ, directory, config),
+        gunicorn or {},
+        read_variables(environ),
+        renamed or {},
+        read_options(given),
     )
     return dataclasses.replace(sourced, warnings=tuple(unknown_variables(environ)))
 

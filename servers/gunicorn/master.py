@@ -1,9 +1,9 @@
 """gunicorn's master, patched: it keeps what it waits for its workers with.
 
-Patching in the master is what makes a preloaded application cooperate, and what comes before anybody else's import. But
-the master's loop waits in C for its signals and never turns a hub, so gevent's fork, waitpid and signal, which need one,
-would leave it without word of its workers' ends. It has the interpreter's own until a worker has been forked, which
-puts gevent's back.
+Patching in the master is what makes a preloaded application cooperate, and what comes before anybody else's import.
+But the master's loop waits in C for its signals and never turns a hub, so gevent's fork, waitpid and signal, which need
+one, would leave it without word of its workers' ends. It has the interpreter's own until a worker has been forked,
+which puts gevent's back.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def app(environ, start_response):
         body = requests.get(environ["QUERY_STRING"], verify="ca.pem", timeout=10).content
     else:
         body = f"{VERSION} {os.getpid()}".encode()
-    start_response("200 OK", [("Content-Type", "text/plain"), ("X-Answer", "forty-two"), ("Content-Length", str(len(body)))])
+    start_response("200 OK", [("X-Answer", "forty-two"), ("Content-Length", str(len(body)))])
     return [body]
 """
 
@@ -67,7 +67,9 @@ class Gunicorn:
         self.folder = folder
         self.log_file = folder / f"log-{os.urandom(4).hex()}"
         (folder / "application.py").write_text(APPLICATION)
-        (folder / "gunicorn.conf.py").write_text(f'bind = "127.0.0.1:0"\ncontrol_socket_disable = True\n{configuration}')
+        (folder / "gunicorn.conf.py").write_text(
+            f'bind = "127.0.0.1:0"\ncontrol_socket_disable = True\n{configuration}'
+        )
         command = [sys.executable, str(Path(sys.executable).with_name("gunicorn")), "-k", worker]
         with self.log_file.open("ab") as log:
             self.popen = subprocess.Popen(
@@ -144,7 +146,7 @@ def gunicorn(folder: Path, *options: str, **arguments: str) -> Iterator[Gunicorn
     """Run gunicorn with these options; stop it afterwards."""
     made = None
     try:
-        made = Gunicorn(folder, *options, **arguments)  # type: ignore[arg-type]
+        made = Gunicorn(folder, *options, **arguments)
         yield made
     finally:
         if made is not None:
