@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import difflib
 import os
 import platform
@@ -14,16 +15,21 @@ from typing import Any, Final, NamedTuple, NoReturn
 import gevent
 
 from .check import check
+from .gunicorn_file import NO_FILE, converted, read_gunicorn_file
+from .gunicorn_hooks import hooks_of
 from .patches.patching import REGISTRY, add_third_party, patch_all
 from .patches.registry import UnknownPatch
 from .process import with_passed_sockets
 from .reloader import inherit_lifeline, run_reloader, settings_of_child
 from .runtime.errors import ApplicationLoadError, ListenError, SettingsError
 from .runtime.offload import POOL
+from .servers.gunicorn.names import BY_NAME, NAMES
 from .servers.listeners import inherit
 from .servers.settings_sources import (
     CONFIG_FILE,
     CONFIG_VARIABLE,
+    OPTIONS,
+    Layer,
     Option,
     SourcedSettings,
     find_file,
@@ -39,6 +45,10 @@ USAGE_ERROR: Final = 2
 FAILURE: Final = 1
 INTERRUPTED: Final = 130  # as shells report a process that SIGINT ended
 COMMANDS: Final = ("serve", "check")
+# Before the names of gunicorn's settings among the parser's results.
+RENAMED: Final = "gunicorn:"
+# Those of gunicorn's options that may be repeated.
+REPEATED: Final = ("bind", "raw_env")
 METAVARS: Final = {"count": "N", "size": "SIZE", "number": "SECONDS", "list": "TEXT", "text": "TEXT"}
 
 DESCRIPTION: Final = "Serve a WSGI application with thousands of requests in flight on one thread."
@@ -85,24 +95,35 @@ def run_command(arguments: Sequence[str], early_imports: Sequence[str]) -> int:
     """Read the command line and the other sources of settings, and serve."""
     command, target, config, given = parse_command_line(arguments)
     directory = Path.cwd()
-    sourced = resolve_settings(given, os.environ, directory, config)
+    location, renamed = given.pop("from_gunicorn", None), take_renamed(given)
+    gunicorn_file = NO_FILE
+    if location is not None:
+        if str(directory) not in sys.path:
+            sys.path.insert(0, str(directory))
+        gunicorn_file = read_gunicorn_file(location, directory, os.environ)
+    target = target or gunicorn_file.target or missing_application()
+    sourced = resolve_settings(given, os.environ, directory, config, gunicorn_file.layer, renamed)
     lifeline, ends = inherit_lifeline(), inherit_ends()
     inherited = inherit()
     sourced = with_passed_sockets(sourced, inherited)
     application_directory = str(directory / sourced.settings.chdir)
     if application_directory not in sys.path:
         sys.path.insert(0, application_directory)
+    gunicorn_file.extend_path()
+    if ends is None:  # otherwise the supervisor has said it
+        sourced = dataclasses.replace(sourced, warnings=(*sourced.warnings, *gunicorn_file.ignored))
+    hooks = hooks_of(gunicorn_file, sourced.settings)
     if command == "check":
         patch_libraries(sourced)
         return check(sourced, target)
     if sourced.settings.reload and lifeline is None:
         return run_reloader(sourced, directory, find_file(os.environ, directory, config)[0])
     if sourced.settings.workers != 1 and lifeline is None and ends is None:
-        return run_supervisor(sourced, target, inherited)
+        return run_supervisor(sourced, target, inherited, hooks)
     warnings = [*early_imports, *patch_libraries(sourced), *sourced.warnings]
     if lifeline is not None:
-        return run_target(settings_of_child(sourced), target, warnings, inherited, lifeline)
-    return run_target(sourced, target, warnings, inherited, ends=ends)
+        return run_target(settings_of_child(sourced), target, warnings, inherited, lifeline, hooks=hooks)
+    return run_target(sourced, target, warnings, inherited, ends=ends, hooks=hooks)
 
 
 def patch_libraries(sourced: SourcedSettings) -> tuple[str, ...]:
@@ -136,10 +157,26 @@ def parse_command_line(arguments: Sequence[str]) -> CommandLine:
     given = vars(options)
     words, config = given.pop("words", []), given.pop("config", None)
     command = words.pop(0) if words and words[0] in COMMANDS else COMMANDS[0]
-    if len(words) != 1:
-        problem = "the application is missing" if not words else f"one application, please, not {len(words)}"
-        parser.error(f"{problem}: hublet module:attribute")
-    return CommandLine(command, words[0], config, given)
+    if len(words) > 1:
+        parser.error(f"one application, please, not {len(words)}: hublet module:attribute")
+    if not words and "from_gunicorn" not in given:
+        missing_application()
+    return CommandLine(command, words[0] if words else "", config, given)
+
+
+def missing_application() -> NoReturn:
+    """End with status 2."""
+    make_parser().error("the application is missing: hublet module:attribute")
+
+
+def take_renamed(given: dict[str, Any]) -> Layer:
+    """Take what was given by gunicorn's names out of `given`, as hublet's settings. Raises SettingsError."""
+    layer: Layer = {}
+    for each in NAMES:
+        value = given.pop(RENAMED + each.name, None)
+        if value is not None:
+            layer |= converted(each, value, f"gunicorn's option {each.options[-1]}")
+    return layer
 
 
 def make_parser() -> Parser:
@@ -159,6 +196,12 @@ def make_parser() -> Parser:
     general.add_argument("-h", "--help", action="help", help="show this and exit")
     general.add_argument("--version", action="version", version=version_text(), help="show the versions and exit")
     general.add_argument("--config", metavar="FILE", help=f"TOML file with settings (default: ./{CONFIG_FILE}, if any)")
+    general.add_argument(
+        "--from-gunicorn",
+        metavar="FILE",
+        help="configuration file of gunicorn's, or python:module, whose settings and hooks are taken over",
+    )
+    add_gunicorn_options(parser)
     for group, options in options_by_group().items():
         section = parser.add_argument_group(group)
         for option in options:
@@ -178,9 +221,27 @@ def add_option(section: argparse._ArgumentGroup, option: Option) -> None:
         section.add_argument(option.flag, metavar=metavar, help=text)
 
 
+def add_gunicorn_options(parser: Parser) -> None:
+    """Add gunicorn's names of settings that have another here."""
+    section = parser.add_argument_group("gunicorn's names")
+    for each in NAMES:
+        if each.options:
+            own = " and ".join(OPTIONS[name].flag for name in each.becomes)
+            section.add_argument(
+                *each.options,
+                dest=RENAMED + each.name,
+                metavar="VALUE",
+                action="append" if each.name in REPEATED else "store",
+                help=f"as {own}",
+            )
+
+
 def describe_unknown(parser: argparse.ArgumentParser, argument: str) -> str:
     """Say which option a mistyped one may have meant."""
     name = argument.partition("=")[0]
+    gunicorn_name = BY_NAME.get(name.removeprefix("--").replace("-", "_"))
+    if gunicorn_name is not None and gunicorn_name.is_ignored:
+        return f"there is no option {name}, as gunicorn has it: {gunicorn_name.instead}"
     close = difflib.get_close_matches(name, parser._option_string_actions, n=1)
     return f"there is no option {name}" + (f"; did you mean {close[0]}?" if close else "")
 

@@ -24,6 +24,7 @@ import gevent
 import greenlet
 from gevent.event import Event
 
+from .gunicorn_hooks import Hooks
 from .loader import load_application
 from .logs import open_logs, reopening_on_signal
 from .patches.gevent_websocket import SERVERS
@@ -96,13 +97,14 @@ def run_target(
     inherited: Mapping[str, socket.socket] | None = None,
     lifeline: int | None = None,
     ends: WorkerEnds | None = None,
+    hooks: Hooks | None = None,
 ) -> int:
     """Serve the application that a target names, as the command does. Returns the exit status.
 
     `lifeline` is the read end of a pipe whose end of file means what SIGTERM means. `ends` are those of a worker.
     """
     load = partial(load_application, target)
-    return run(sourced, target, load, warnings, inherited=inherited, lifeline=lifeline, ends=ends)
+    return run(sourced, target, load, warnings, inherited=inherited, lifeline=lifeline, ends=ends, hooks=hooks)
 
 
 def run(
@@ -114,9 +116,11 @@ def run(
     inherited: Mapping[str, socket.socket] | None = None,
     lifeline: int | None = None,
     ends: WorkerEnds | None = None,
+    hooks: Hooks | None = None,
 ) -> int:
     """Open, load, serve, and stop; `name` is the application's in the log. Returns the exit status."""
     manager = ServiceManager()
+    hooks = hooks or Hooks()
     with ExitStack() as stack:
         settings = sourced.settings
         enter_directory(sourced)
@@ -128,6 +132,8 @@ def run(
             log.warning("%s", warning)
         raise_descriptor_limit()
         check_certificates(sourced)
+        if ends is None:
+            stack.enter_context(hooks.master())
         SERVERS.apply()  # before the application imports what this replaces
         stack.callback(SERVERS.undo)
         listeners = open_listeners(settings.bind, settings.backlog, inherited, access)
@@ -136,19 +142,27 @@ def run(
         stack.enter_context(logs.accesses(sourced))
         if ends is None:  # otherwise it is the supervisor's
             stack.enter_context(pidfile(sourced))
+        if ends is None:
+            hooks.call("when_ready", hooks.server)
         change_identity(sourced, identity, logs)
         os.environ.update(variables)
-        application = load()
+        stack.enter_context(hooks.work(is_alone=ends is None))
+        hooks.file.configure_logging()
+        application = hooks.loaded(load())
         keep_loggers_enabled()
         server = WSGIServer(
-            list(listeners.values()), application, log=logs.access, error_log=logs.error_stream, settings=settings
+            list(listeners.values()),
+            application,
+            log=hooks.request_log(logs.access),
+            error_log=logs.error_stream,
+            settings=settings,
         )
         if settings.statistics_file:
             stack.enter_context(closing(open_statistics(sourced, server)))
         life = Life(server, settings.grace)
         scheme = "https" if server.has_tls else "http"
         if install_signals:
-            stack.enter_context(stop_signals(life.signalled, signal.SIGQUIT))
+            stack.enter_context(stop_signals(hooks.interrupting(life.signalled), signal.SIGQUIT))
             if settings.has_tls and ends is None:  # a supervisor takes the signal for all its workers
                 stack.enter_context(reload_signal(server))
         if lifeline is not None:

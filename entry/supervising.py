@@ -12,12 +12,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from .gunicorn_hooks import AGE_VARIABLE, Hooks
 from .logs import Logs, open_logs
 from .process import enter_directory, pidfile, socket_access, title
 from .servers.listeners import hand_down, listener_url, open_listeners
@@ -25,7 +26,7 @@ from .servers.load_board import LoadBoard, make_board
 from .servers.settings import Settings
 from .servers.settings_sources import SourcedSettings
 from .servers.supervisor.supervisor import Rules, Supervisor, log
-from .servers.supervisor.worker import Worker, start_worker
+from .servers.supervisor.worker import Events, Worker, start_worker
 from .servers.systemd import ServiceManager
 from .serving import announce, raise_descriptor_limit, stop_signals
 
@@ -41,10 +42,13 @@ SIGNALS: Final = (
 )
 
 
-def run_supervisor(sourced: SourcedSettings, target: str, inherited: Mapping[str, socket.socket]) -> int:
+def run_supervisor(
+    sourced: SourcedSettings, target: str, inherited: Mapping[str, socket.socket], hooks: Hooks | None = None
+) -> int:
     """Run workers until a signal ends them. Returns the exit status; raises SettingsError or ListenError."""
     settings = sourced.settings
     manager = ServiceManager()
+    hooks = hooks or Hooks()
     start = partial(start_worker, [sys.executable, *sys.orig_argv[1:]], Path.cwd())
     succession = json.loads(os.environ.pop(SUCCESSION_VARIABLE, "{}"))
     with ExitStack() as stack:
@@ -53,6 +57,7 @@ def run_supervisor(sourced: SourcedSettings, target: str, inherited: Mapping[str
         for warning in (*sourced.warnings, *title(sourced, "supervisor")):
             log.warning("%s", warning)
         raise_descriptor_limit()
+        stack.enter_context(hooks.master())
         listeners = open_listeners(settings.bind, settings.backlog, inherited, socket_access(sourced))
         for listener in listeners.values():
             stack.callback(listener.close)
@@ -62,17 +67,18 @@ def run_supervisor(sourced: SourcedSettings, target: str, inherited: Mapping[str
         stack.callback(os.close, board)
         for descriptor in (*descriptors, board):
             os.set_inheritable(descriptor, True)
-        supervisor = Supervisor(rules_of(settings), partial(start, variables, board))
-        supervisor.on_end = partial(clear_place, LoadBoard(board))
-        supervisor.on_reload = partial(manager.reloading, "starts a new generation of workers")
+        supervisor = Supervisor(rules_of(settings), partial(start_hooked, hooks, start, variables, board))
+        supervisor.on_end = partial(worker_ended, LoadBoard(board), hooks)
+        supervisor.on_reload = partial(reloading, manager, hooks)
         supervisor.on_serving = partial(manager.ready, f"serves {target}")
         for pid, status_end, control_end, generation, place in succession.get("workers", ()):
             supervisor.adopt(Worker(pid, status_end, control_end, generation, place, supervisor))
-        stack.enter_context(stop_signals(partial(signalled, supervisor, logs), *SIGNALS))
+        stack.enter_context(stop_signals(partial(signalled, supervisor, logs, hooks), *SIGNALS))
         os.kill(os.getpid(), signal.SIGCHLD)  # for one that ended while nobody waited
         scheme = "https" if settings.has_tls else "http"
         announce(sourced, target, [listener_url(each, scheme) for each in listeners.values()])
         stack.enter_context(manager.watched())
+        hooks.call("when_ready", hooks.server)
         supervisor.begin_generation()
         while (status := supervisor.run()) is None:
             if can_execute():
@@ -89,16 +95,40 @@ def rules_of(settings: Settings) -> Rules:
     return Rules(count, settings.grace, settings.startup_timeout, settings.worker_timeout)
 
 
-def signalled(supervisor: Supervisor, logs: Logs, number: int) -> None:
+def signalled(supervisor: Supervisor, logs: Logs, hooks: Hooks, number: int) -> None:
     """Take a signal; that for opening log files anew is for this process and for the workers."""
     if number == signal.SIGUSR1:
         logs.reopen()
     supervisor.signalled(number)
+    hooks.signalled(number)
 
 
-def clear_place(board: LoadBoard, worker: Worker) -> None:
+def start_hooked(
+    hooks: Hooks,
+    start: Callable[..., Worker],
+    variables: Mapping[str, str],
+    board: int,
+    generation: int,
+    place: int,
+    events: Events,
+) -> Worker:
+    """Start a worker, with the hooks around it. Raises OSError."""
+    told = hooks.before_worker()
+    worker = start({**variables, AGE_VARIABLE: str(told.age)}, board, generation, place, events)
+    hooks.worker_started(told, worker.pid)
+    return worker
+
+
+def worker_ended(board: LoadBoard, hooks: Hooks, worker: Worker) -> None:
     """A worker has ended: it has no connections."""
     board.clear(worker.place)
+    hooks.worker_ended(worker.pid)
+
+
+def reloading(manager: ServiceManager, hooks: Hooks) -> None:
+    """A reload begins."""
+    manager.reloading("starts a new generation of workers")
+    hooks.call("on_reload", hooks.server)
 
 
 def can_execute() -> bool:

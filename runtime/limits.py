@@ -15,6 +15,8 @@ MIB: Final = 1024 * KIB
 MAX_REQUEST_LINE: Final = 8 * KIB
 MAX_HEADER_SIZE: Final = 64 * KIB
 MAX_HEADER_FIELDS: Final = 100
+# 0: a single field may fill the section.
+MAX_FIELD_SIZE: Final = 0
 # RFC 9112 section 2.2 asks servers to ignore at least one empty line before a request line; more than a few are noise.
 MAX_LEADING_BLANK: Final = 16
 

@@ -162,6 +162,13 @@ class Settings:
     max_header_fields: int = setting(
         limits.MAX_HEADER_FIELDS, "limits", "most header fields in a request; more get 431", least=1
     )
+    max_field_size: int = setting(
+        limits.MAX_FIELD_SIZE,
+        "limits",
+        "longest header field, name and value; a longer one gets 431; 0: as long as the header section may be",
+        unit="bytes",
+        least=0,
+    )
     max_body: int = setting(
         limits.MAX_BODY, "limits", "largest request body; a larger one gets 413; 0: no limit", unit="bytes", least=0
     )
@@ -211,9 +218,9 @@ class Settings:
     keepalive_timeout: float = setting(
         limits.KEEPALIVE_TIMEOUT,
         "timeouts",
-        "longest idle time of a connection between requests",
+        "longest idle time of a connection between requests; 0: a connection has one request only",
         unit="seconds",
-        least=0.01,
+        least=0,
     )
     grace: float = setting(
         limits.GRACE,

@@ -269,15 +269,28 @@ def options_by_group() -> dict[str, list[Option]]:
 
 
 def resolve_settings(
-    given: Mapping[str, Any], environ: Mapping[str, str], directory: Path, config: str | None = None
+    given: Mapping[str, Any],
+    environ: Mapping[str, str],
+    directory: Path,
+    config: str | None = None,
+    gunicorn: Layer | None = None,
+    renamed: Layer | None = None,
 ) -> SourcedSettings:
     """Merge the sources, weakest first, and check the result.
 
     `given` maps the names of the options on the command line to what stood there, `config` is the `--config` option,
-    and a hublet.toml is looked for in `directory`. Raises SettingsError, with its source, for the first thing that
+    and a hublet.toml is looked for in `directory`. `gunicorn` has the settings of a configuration file of gunicorn's,
+    which are stronger than those of hublet's own, and `renamed` those that stood on the command line by gunicorn's
+    names, which are weaker than those by hublet's. Raises SettingsError, with its source, for the first thing that
     cannot be used.
     """
-    sourced = merge(read_file(environ, directory, config), read_variables(environ), read_options(given))
+    sourced = merge(
+        read_file(environ, directory, config),
+        gunicorn or {},
+        read_variables(environ),
+        renamed or {},
+        read_options(given),
+    )
     return dataclasses.replace(sourced, warnings=tuple(unknown_variables(environ)))
 
 

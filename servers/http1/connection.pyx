@@ -122,7 +122,7 @@ cdef class Engine(ExchangeContext):
 
     def __cinit__(self, settings, *_args, **_kwargs):
         self.head_queue = DeadlineQueue(self.sweeper, settings.head_timeout)
-        self.idle_queue = DeadlineQueue(self.sweeper, settings.keepalive_timeout)
+        self.idle_queue = DeadlineQueue(self.sweeper, settings.keepalive_timeout or settings.head_timeout)
         self.shake_queue = DeadlineQueue(self.sweeper, settings.handshake_timeout)
         self.head = Head.__new__(Head)
         self.queue = deque()
@@ -243,7 +243,8 @@ cdef class Endpoint:
         base = dict(base_environ, REMOTE_ADDR="", REMOTE_PORT="")
         base["wsgi.input"] = None
         self.parser = HeadParser(
-            base, settings.max_request_line, settings.max_header_size, settings.max_header_fields
+            base, settings.max_request_line, settings.max_header_size, settings.max_header_fields,
+            settings.max_field_size,
         )
 
 

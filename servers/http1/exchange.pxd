@@ -11,6 +11,7 @@ cdef class ExchangeContext(IoContext):
     cdef public object app
     cdef object on_error          # called as on_error(environ, exception, note)
     cdef bytes server_line        # "Server: ...\r\n", or empty
+    cdef bint keeps_alive         # connections may carry another request
     cdef bint timed               # exchanges note the time of their first byte
     cdef DeadlineQueue body_queue
     cdef readonly int cut_off     # how many requests were killed while the server stopped

@@ -117,6 +117,7 @@ cdef class ExchangeContext(IoContext):
 
     def __cinit__(self, settings, *_args, **_kwargs):
         self.body_queue = DeadlineQueue(self.sweeper, settings.body_timeout)
+        self.keeps_alive = settings.keepalive_timeout > 0
 
 
 cdef Exchange make_exchange(ExchangeContext context, Transport transport, Head head):
@@ -132,7 +133,7 @@ cdef Exchange make_exchange(ExchangeContext context, Transport transport, Head h
     exchange.total = -1
     exchange.minor = head.minor
     exchange.is_head = head.is_head
-    exchange.keep_alive = head.keep_alive
+    exchange.keep_alive = head.keep_alive and context.keeps_alive
     head.environ["wsgi.input"] = exchange.body
     head.environ = None
     return exchange

@@ -36,6 +36,7 @@ cdef class HeadParser:
     cdef size_t max_request_line
     cdef size_t max_header_size
     cdef int max_header_fields
+    cdef size_t max_field_size     # 0: as long as the section may be
     cdef readonly unsigned long long dropped_fields
     cdef readonly int status
     cdef readonly str reason

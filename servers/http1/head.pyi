@@ -22,5 +22,6 @@ class HeadParser:
         max_request_line: int = ...,
         max_header_size: int = ...,
         max_header_fields: int = ...,
+        max_field_size: int = ...,
     ) -> None: ...
     def parse(self, data: bytes) -> Head | None: ...

@@ -197,10 +197,12 @@ cdef class HeadParser:
         size_t max_request_line=limits.MAX_REQUEST_LINE,
         size_t max_header_size=limits.MAX_HEADER_SIZE,
         int max_header_fields=limits.MAX_HEADER_FIELDS,
+        size_t max_field_size=limits.MAX_FIELD_SIZE,
     ):
         self.max_request_line = max_request_line
         self.max_header_size = max_header_size
         self.max_header_fields = max_header_fields
+        self.max_field_size = max_field_size
         # The keys that every head sets are there from the beginning: a copy of the dictionary keeps its capacity, so
         # that filling it in does not make it grow. What most requests say does not even have to be set.
         self.template = dict(base_environ)
@@ -256,6 +258,11 @@ cdef class HeadParser:
             elif content and not (content == 1 and data[state.line_start] == c"\r"):
                 if end + (newline != NULL) - state.fields_start > self.max_header_size:
                     self.reject(431, f"the header section is larger than {self.max_header_size} bytes")
+                    return SCAN_REJECTED
+                if 0 < self.max_field_size < content and (
+                    content > self.max_field_size + 1 or data[end - 1] != c"\r"
+                ):
+                    self.reject(431, f"a header field is longer than {self.max_field_size} bytes")
                     return SCAN_REJECTED
             if newline == NULL:
                 state.position = size

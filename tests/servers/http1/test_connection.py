@@ -147,6 +147,15 @@ def test_an_idle_connection_is_closed_silently(serve: Serving, requests: int) ->
     assert served.log == ""
 
 
+def test_without_keep_alive_a_connection_has_one_request(serve: Serving) -> None:
+    served = serve(answering(list), keepalive_timeout=0)
+    client = served.connect()
+    gevent.sleep(0)  # a connection that waits for its first request is not one between requests
+    response = client.get()
+    assert response["Connection"] == "close"
+    client.expect_end()
+
+
 def test_the_idle_time_begins_anew_with_every_request(serve: Serving) -> None:
     client = serve(answering(list), keepalive_timeout=0.2).connect()
     end = time.monotonic() + 0.5

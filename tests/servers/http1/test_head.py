@@ -283,6 +283,18 @@ def test_header_fields_limit(limit: int) -> None:
         assert getattr(verdict, "status", None) == status, count
 
 
+@pytest.mark.parametrize("limit", [17, 1000])
+def test_field_size_limit(limit: int) -> None:
+    for size, status in ((limit - 1, None), (limit, None), (limit + 1, 431)):
+        for fields in ((b"X: " + b"a" * (size - 3),), (b"A: b", b"X: " + b"a" * (size - 3), b"C: d")):
+            verdict = read_head(request(*fields), new_parser(max_field_size=limit))
+            assert getattr(verdict, "status", None) == status, size
+    # It does not take the line's end to see that it is too long.
+    unfinished = b"GET / HTTP/1.1\r\nX: " + b"a" * (limit - 1)
+    assert isinstance(read_head(unfinished, new_parser(max_field_size=limit)), Refused)
+    assert not isinstance(read_head(unfinished, new_parser()), Refused)
+
+
 @pytest.mark.parametrize("start", [b"", b"GET /", b"GET / HTTP/1.1\r\nX", b"GET / HTTP/1.1\r\nX: a\r\n"])
 def test_an_endless_head_is_refused_within_the_limits(start: bytes) -> None:
     parser = new_parser(max_request_line=100, max_header_size=200, max_header_fields=10)

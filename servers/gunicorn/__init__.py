@@ -1,0 +1,1 @@
+"""gunicorn: what its worker class and its configuration files mean to hublet."""

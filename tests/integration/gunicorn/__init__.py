@@ -1,0 +1,1 @@
+"""gunicorn, and what it has in common with hublet: real processes."""

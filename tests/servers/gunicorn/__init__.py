@@ -1,0 +1,1 @@
+"""gunicorn's settings as hublet understands them."""
