@@ -19,6 +19,7 @@ FOLDERS = {
     "hublet.runtime": "runtime",
     "hublet.patches": "patches",
     "hublet.servers": "servers",
+    "hublet.loadtest": "loadtests/locusts",
 }
 COMPILED = sorted(
     source.relative_to(ROOT) for folder in ("runtime", "servers") for source in (ROOT / folder).rglob("*.pyx")
@@ -29,7 +30,7 @@ def link_tree() -> Path:
     """Make build/links/hublet, links to the folders under their import names, and return its parent."""
     top = ROOT / "build" / "links" / "hublet"
     top.mkdir(parents=True, exist_ok=True)
-    targets = {folder: ROOT / folder for name, folder in FOLDERS.items() if name != "hublet"}
+    targets = {name.rpartition(".")[2]: ROOT / folder for name, folder in FOLDERS.items() if name != "hublet"}
     targets |= {path.name: path for path in (ROOT / "entry").iterdir() if path.suffix in {".py", ".pyi", ".typed"}}
     for link in top.iterdir():
         if link.name not in targets:

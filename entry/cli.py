@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -49,6 +50,8 @@ COMMANDS: Final = ("serve", "check")
 RENAMED: Final = "gunicorn:"
 # Those of gunicorn's options that may be repeated.
 REPEATED: Final = ("bind", "raw_env")
+# Commands with options of their own: the module whose `main(arguments, early_imports)` returns the exit status.
+TOOLS: Final = {"loadtest": ".loadtest.command"}
 METAVARS: Final = {"count": "N", "size": "SIZE", "number": "SECONDS", "list": "TEXT", "text": "TEXT"}
 
 DESCRIPTION: Final = "Serve a WSGI application with thousands of requests in flight on one thread."
@@ -56,6 +59,7 @@ TARGET_HELP: Final = """\
 commands:
   serve                     serve the application; may be left out
   check                     look at the settings, the addresses, the files and the application, and serve nothing
+  loadtest                  put load on the application and write a report; see `hublet loadtest --help`
 
 application:
   module                    its attribute `application`, or else `app`
@@ -80,6 +84,9 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str], early_imports: Sequence[str] = ()) -> int:
     """Run the command; `early_imports` are warnings that the patching gave. Returns the exit status."""
     try:
+        if arguments and arguments[0] in TOOLS:
+            status: int = import_module(TOOLS[arguments[0]], __package__).main(arguments[1:], early_imports)
+            return status
         return run_command(arguments, early_imports)
     except SettingsError as error:
         print(f"hublet: {error}", file=sys.stderr)

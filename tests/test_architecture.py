@@ -169,3 +169,17 @@ def test_no_import_hides_in_a_function() -> None:
 def test_every_compiled_module_has_a_stub(folder: str) -> None:
     for path in (ROOT / folder).rglob("*.pyx"):
         assert path.with_suffix(".pyi").exists(), f"{path} has no .pyi beside it"
+
+
+def test_the_load_test_uses_the_runtime_only_and_nothing_imports_it(graph: dict[str, set[str]]) -> None:
+    outward = {
+        module.partition(".")[0]
+        for path in (ROOT / "loadtests" / "locusts").glob("*.py")
+        for level, module, _ in imported(path)
+        if level > 1
+    }
+    assert outward == {"runtime"}
+    importers = [
+        name for name, path in sources() for _, module, _ in imported(path) if "loadtest" in module.split(".") + [""]
+    ]
+    assert importers == []

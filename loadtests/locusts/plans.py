@@ -1,0 +1,69 @@
+"""How many users there are at what time: ramp, step, spike, soak, steady; and knee, which looks for the limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+STEPS: Final = 5
+SPIKE_BASE: Final = 0.1
+# The knee is found when the last good and the first bad number of users are so near to each other.
+KNEE_PRECISION: Final = 0.1
+# The part of all users at a part of the time.
+PARTS: Final[dict[str, Callable[[float], float]]] = {
+    "steady": lambda at: 1.0,
+    "ramp": lambda at: min(at / 0.8, 1.0),
+    "step": lambda at: (math.floor(at * STEPS) + 1) / STEPS,
+    "spike": lambda at: 1.0 if 0.4 <= at < 0.6 else SPIKE_BASE,
+    "soak": lambda at: min(at / 0.05, 1.0),
+}
+SHAPES: Final = (*PARTS, "knee")
+
+
+def users_at(shape: str, seconds: float, users: int, time: float) -> int | None:
+    """The number of users of a shape of `users` at the most, `seconds` after its beginning; None after its end."""
+    if seconds >= time:
+        return None
+    return max(math.ceil(PARTS[shape](seconds / time) * users), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What so many users got: responses in a second, the 99th percentile in seconds, failures for each request."""
+
+    users: int
+    rate: float
+    p99: float
+    error_ratio: float
+
+
+class Knee:
+    """Decides how many users come next: twice as many until a point is bad, then half-way between good and bad."""
+
+    def __init__(self, most_users: int, max_p99: float, max_errors: float) -> None:
+        self.most_users = most_users
+        self.max_p99 = max_p99
+        self.max_errors = max_errors
+        self.points: list[Point] = []
+        self.good: Point | None = None
+        self.bad: Point | None = None
+
+    def is_good(self, point: Point) -> bool:
+        """Whether a point is within both bounds, and there are responses at all."""
+        return point.p99 <= self.max_p99 and point.error_ratio <= self.max_errors and point.rate > 0
+
+    def next_users(self, point: Point) -> int | None:
+        """Take a point; returns the next number of users, or None when the knee is known."""
+        self.points.append(point)
+        if self.is_good(point):
+            self.good = point
+        else:
+            self.bad = point
+        low = 0 if self.good is None else self.good.users
+        if self.bad is None:
+            return None if low >= self.most_users else min(low * 2, self.most_users)
+        if self.bad.users - low <= max(low * KNEE_PRECISION, 1):
+            return None
+        return (low + self.bad.users) // 2

@@ -1,0 +1,168 @@
+"""Writes the report: one HTML file that needs nothing else, and its data as JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+from .plots import STYLE, Series, line_plot
+
+PAGE_STYLE: Final = """
+:root { color-scheme: light dark; --text: #1b1f24; --back: #ffffff; --grid: #d5dae0; --bad: #b3261e; --good: #1a7f37;
+  --series0: #0b5cad; --series1: #b35900; --series2: #1a7f37; --series3: #8e24aa; }
+@media (prefers-color-scheme: dark) { :root { --text: #e6e9ed; --back: #14171b; --grid: #3a4048; --bad: #ff8a80;
+  --good: #6fdd8b; --series0: #79b8ff; --series1: #ffb066; --series2: #7ee29a; --series3: #d9a3f0; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--back); max-width: 900px;
+  margin: 2rem auto; padding: 0 1rem; }
+.verdict { border-left: 6px solid var(--good); padding: .25rem 1rem; white-space: pre-wrap; }
+.verdict.bad { border-color: var(--bad); }
+.legend { display: flex; flex-wrap: wrap; gap: 1.25rem; list-style: none; padding: 0; margin: 0 0 1rem;
+  font-size: 14px; }
+table { border-collapse: collapse; width: 100%; font-size: 14px; display: block; overflow-x: auto; }
+th, td { text-align: right; padding: .25rem .75rem; border-bottom: 1px solid var(--grid); white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+"""
+
+
+def write_report(result: dict[str, Any], folder: Path) -> list[Path]:
+    """Write report.html, report.json, timeline.csv and requests.csv; returns their paths, the page first."""
+    paths = [folder / name for name in ("report.html", "report.json", "timeline.csv", "requests.csv")]
+    paths[0].write_text(render(result), encoding="utf-8")
+    paths[1].write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_csv(paths[2], result["samples"])
+    write_csv(paths[3], result["requests"])
+    return paths
+
+
+def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows under the names of all their fields."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def render(result: dict[str, Any]) -> str:
+    """The page."""
+    title = f"Load test of {result['target']}"
+    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(result["began"]))
+    options = result["options"]
+    state = "" if result["verdict"]["held"] else " bad"
+    parts = [
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{escape(title)}</title>\n<style>{PAGE_STYLE}{STYLE}</style>\n</head>\n<body>\n<main>",
+        f"<h1>{escape(title)}</h1>",
+        f"<p>{when}; shape {options['shape']}, up to {options['users']} users, {result['total']['seconds']:.0f} s</p>",
+        f'<p class="verdict{state}">{escape(result["verdict"]["text"])}</p>',
+        *plots(result),
+        *tables(result),
+        "</main>\n</body>\n</html>\n",
+    ]
+    return "\n".join(parts)
+
+
+def series(samples: Iterable[dict[str, Any]], field: str, name: str, factor: float = 1.0) -> Series:
+    """One field of the samples over time."""
+    return Series(name, [(each["at"], each[field] * factor) for each in samples if field in each])
+
+
+def plots(result: dict[str, Any]) -> list[str]:
+    """Every plot, under its heading, all with the same time axis."""
+    samples = result["samples"]
+    bound = result["bounds"]["p99"] * 1000
+    latencies = [series(samples, f"p{part}", f"{part} % of the requests", 1000) for part in (50, 95, 99)]
+    parts = [
+        section("Response times", line_plot("Response times over time", "ms", latencies, bound)),
+        section("Throughput", line_plot("Requests in a second", "req/s", [series(samples, "rate", "requests")])),
+        section("Users", line_plot("Users over time", "users", [series(samples, "users", "users")])),
+        section("Errors", line_plot("Failed requests", "failures", [series(samples, "failures", "failures")])),
+    ]
+    if any("server_lag" in each for each in samples):
+        flight = [series(samples, "server_in_flight", "in flight"), series(samples, "server_queued", "queued")]
+        sockets = [
+            series(samples, "server_connections", "connections"),
+            series(samples, "server_websockets", "WebSockets"),
+        ]
+        lag = [series(samples, "server_lag", "longest lag", 1000)]
+        memory = [series(samples, "server_memory", "resident", 2**-20)]
+        parts += [
+            section("Requests in flight, in the server", line_plot("Requests in the server", "requests", flight)),
+            section("Connections, in the server", line_plot("Open connections", "connections", sockets)),
+            section("Hub lag, in the server", line_plot("How late the hub was", "ms", lag)),
+            section("Memory of the server", line_plot("Resident memory", "MiB", memory)),
+        ]
+    return parts
+
+
+def section(heading: str, content: str) -> str:
+    """A heading and what belongs to it."""
+    return f"<section>\n<h2>{escape(heading)}</h2>\n{content}\n</section>"
+
+
+def tables(result: dict[str, Any]) -> list[str]:
+    """What blocked the hub and when, requests by name, errors, the search for the knee, and the samples themselves."""
+    parts = []
+    if result["server"] is not None:
+        rows = [
+            [
+                f"{each['file']}:{each['line']} in {each['function']}",
+                each["count"],
+                ms(each["longest"]),
+                ms(each["total"]),
+            ]
+            for each in result["blockers"][:20]
+        ]
+        none = "<p>Nothing blocked the hub for 20 ms or longer.</p>"
+        found = table(["Line", "Times", "Longest, ms", "Sum, ms"], rows) if rows else none
+        parts.append(section("Top blockers of the hub", found))
+        rows = [[f"{each['at']:.0f} s", ms(each["server_lag"]), each["server_blocker"]] for each in blocked(result)]
+        if rows:
+            parts.append(section("When the hub was blocked", table(["After", "Lag, ms", "By"], rows)))
+    if result["knee"]:
+        rows = [
+            [each["users"], f"{each['rate']:.0f}", ms(each["p99"]), f"{each['error_ratio']:.2%}"]
+            for each in result["knee"]
+        ]
+        parts.append(section("The search for the knee", table(["Users", "Requests/s", "p99, ms", "Errors"], rows)))
+    names = ["Name", "Requests", "Failures", "Mean, ms", "p99, ms", "Longest, ms"]
+    rows = [
+        [
+            f"{each['method']} {each['name']}",
+            each["requests"],
+            each["failures"],
+            *map(ms, (each["mean"], each["p99"], each["longest"])),
+        ]
+        for each in result["requests"]
+    ]
+    parts.append(section("Requests", table(names, rows)))
+    if result["errors"]:
+        rows = [[f"{each['method']} {each['name']}: {each['error']}", each["count"]] for each in result["errors"]]
+        parts.append(section("Failures", table(["What", "Times"], rows)))
+    names = list(dict.fromkeys(name for each in result["samples"] for name in each))
+    rows = [[each.get(name, "") for name in names] for each in result["samples"]]
+    parts.append(f"<details>\n<summary>The figures of the plots</summary>\n{table(names, rows)}\n</details>")
+    return parts
+
+
+def blocked(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """The samples in which a line blocked the hub."""
+    return [each for each in result["samples"] if each.get("server_blocker")]
+
+
+def table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """An HTML table."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>\n" for row in rows)
+    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>"
+
+
+def ms(seconds: float) -> str:
+    """A time in milliseconds."""
+    return f"{seconds * 1000:.1f}"

@@ -1,0 +1,200 @@
+"""Locust users that speak HTTP: pages, JSON, endpoints that wait, uploads, downloads and server-sent events.
+
+`host` is the server's address, `path` what the user asks for. Subclass them in a locustfile, or have the command do it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, ClassVar
+
+import gevent
+from locust import FastHttpUser, HttpUser, User, constant, task
+
+# Seconds after which a user whose connection failed tries again: without a pause a dead server makes a busy loop.
+RETRY_PAUSE = 0.5
+# Requests that wait in the application may take this long.
+PATIENCE = 60.0
+
+
+class PathUser(FastHttpUser):
+    """Asks for one path, again and again, over one connection."""
+
+    abstract = True
+    path: ClassVar[str] = "/"
+    wait_time = constant(0)
+    network_timeout = PATIENCE
+    connection_timeout = 10.0
+    max_retries = 0
+
+    def pause_after(self, status: int) -> None:
+        """Wait a moment after a request that got no response at all."""
+        if status == 0:
+            gevent.sleep(RETRY_PAUSE)
+
+
+class PageUser(PathUser):
+    """Gets a page."""
+
+    abstract = True
+
+    @task
+    def get(self) -> None:
+        """Get the page; the status decides whether it failed."""
+        self.pause_after(self.client.get(self.path, name=self.path).status_code)
+
+
+class WaitingUser(PageUser):
+    """Gets what the application waits for: a timer, a database, a slow server behind it."""
+
+    abstract = True
+
+
+class JsonUser(PathUser):
+    """Gets a JSON document, and counts one that does not parse as a failure."""
+
+    abstract = True
+
+    @task
+    def get(self) -> None:
+        """Get the document and parse it."""
+        headers = {"Accept": "application/json"}
+        with self.client.get(self.path, name=self.path, headers=headers, catch_response=True) as response:
+            if response.status_code == 200:
+                try:
+                    json.loads(response.content or b"")
+                except ValueError as error:
+                    response.failure(f"not JSON: {error}")
+        self.pause_after(response.status_code)
+
+
+class UploadUser(PathUser):
+    """Posts `size` bytes."""
+
+    abstract = True
+    size: ClassVar[int] = 256 * 1024
+
+    def on_start(self) -> None:
+        """Make the body once."""
+        self.body = bytes(self.size)
+
+    @task
+    def post(self) -> None:
+        """Post the body."""
+        headers = {"Content-Type": "application/octet-stream"}
+        self.pause_after(self.client.post(self.path, name=self.path, data=self.body, headers=headers).status_code)
+
+
+class DownloadUser(PathUser):
+    """Gets a body without keeping it, and counts one that is cut short as a failure."""
+
+    abstract = True
+    piece: ClassVar[int] = 64 * 1024
+
+    @task
+    def get(self) -> None:
+        """Read the body to its end."""
+        began = time.perf_counter()
+        length, failure = 0, None
+        with self.client.get(self.path, name=self.path, stream=True, catch_response=True) as response:
+            status = response.status_code
+            expected = response.headers.get("Content-Length") if status == 200 else None
+            try:
+                while status == 200 and (data := response._response.read(self.piece)):
+                    length += len(data)
+            except OSError as error:
+                failure = f"cut short after {length} bytes: {error}"
+            if expected is not None and length != int(expected):
+                failure = f"cut short: {length} bytes of {expected}"
+            if failure:
+                response.failure(failure)
+            response.request_meta["response_time"] = (time.perf_counter() - began) * 1000
+            response.request_meta["response_length"] = length
+        self.pause_after(status)
+
+
+class ListeningUser(User):
+    """One who waits for what the server sends by itself: at the end of the test there is nothing to wait for."""
+
+    abstract = True
+
+    def stop(self, force: bool = False) -> bool:
+        """Stop at once."""
+        stopped: bool = super().stop(force=True)
+        return stopped
+
+
+class EventsUser(ListeningUser, HttpUser):
+    """Listens to server-sent events, `events` of them on each connection.
+
+    The response time of an event is its latency, if its data is JSON with the time at which it was `sent` (seconds
+    since the epoch, so the clocks must agree), and otherwise the time since the event before it.
+    """
+
+    abstract = True
+    path: ClassVar[str] = "/"
+    wait_time = constant(0)
+    events: ClassVar[int] = 1000
+
+    @task
+    def listen(self) -> None:
+        """Read the stream until it ends or has brought enough events."""
+        headers = {"Accept": "text/event-stream"}
+        with self.client.get(
+            self.path, name=self.path, headers=headers, stream=True, timeout=PATIENCE, catch_response=True
+        ) as response:
+            status = response.status_code
+            if status != 200:
+                response.failure(f"status {status}")
+            else:
+                response.success()
+                self.read_events(response)
+        if status != 200:
+            gevent.sleep(RETRY_PAUSE)
+
+    def read_events(self, response: Any) -> None:
+        """Report every event of a stream."""
+        before, pending, seen = time.time(), b"", 0
+        try:
+            for piece in response.iter_content(chunk_size=None):
+                pending += piece.replace(b"\r\n", b"\n")
+                while b"\n\n" in pending:
+                    event, _, pending = pending.partition(b"\n\n")
+                    now = time.time()
+                    self.report((now - sent_at(event_data(event), before)) * 1000, len(event))
+                    before, seen = now, seen + 1
+                if seen >= self.events:
+                    return
+        except OSError as error:  # the exceptions of requests are among them
+            self.report((time.time() - before) * 1000, 0, error)
+
+    def report(self, milliseconds: float, length: int, error: Exception | None = None) -> None:
+        """Fire locust's event for one event of the stream."""
+        fire(self, "EVENT", self.path, milliseconds, length, error)
+
+
+def event_data(event: bytes) -> bytes:
+    """The data of one event (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+    lines = (line.partition(b":") for line in event.split(b"\n"))
+    return b"\n".join(value.removeprefix(b" ") for name, _, value in lines if name == b"data")
+
+
+def sent_at(data: str | bytes | bytearray, default: float) -> float:
+    """When a message was sent, if it says so: `{"sent": 1700000000.5}`."""
+    try:
+        return float(json.loads(data)["sent"])
+    except (ValueError, KeyError, TypeError):
+        return default
+
+
+def fire(user: Any, kind: str, name: str, milliseconds: float, length: int, error: BaseException | None = None) -> None:
+    """Tell locust of one request, or one message."""
+    user.environment.events.request.fire(
+        request_type=kind,
+        name=name,
+        response_time=milliseconds,
+        response_length=length,
+        exception=error,
+        context=user.context(),
+    )

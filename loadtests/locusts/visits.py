@@ -1,0 +1,78 @@
+"""What users do, as given on the command line: `KIND[=PATH][*WEIGHT]`, made into classes of locust."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+# The kind's module, class, and the path that it has by default.
+KINDS: Final = {
+    "page": ("users", "PageUser", "/"),
+    "json": ("users", "JsonUser", "/json"),
+    "wait": ("users", "WaitingUser", "/sleep"),
+    "upload": ("users", "UploadUser", "/upload"),
+    "download": ("users", "DownloadUser", "/download"),
+    "events": ("users", "EventsUser", "/events"),
+    "websocket": ("websocket_users", "EchoUser", "/echo"),
+    "push": ("websocket_users", "PushUser", "/push"),
+    "publish": ("websocket_users", "PublishUser", "/push"),
+    "socketio": ("socketio_user", "SocketIOUser", "/socket.io"),
+}
+
+
+class Visit(NamedTuple):
+    """What one kind of user does, and how many of all users are of it, by weight."""
+
+    kind: str
+    path: str
+    weight: int
+
+
+def parse_visit(text: str) -> Visit:
+    """Read `page`, `page=/about` or `page=/about*3`. Raises ValueError."""
+    match = re.fullmatch(r"(?P<kind>\w+)(?:=(?P<path>/[^*\s]*))?(?:\*(?P<weight>[1-9][0-9]{0,5}))?", text)
+    if match is None:
+        raise ValueError(f"{text!r} must be KIND, KIND=/path or KIND=/path*WEIGHT, such as page=/about*3")
+    if match["kind"] not in KINDS:
+        raise ValueError(f"there is no kind of user {match['kind']!r}; there are {', '.join(KINDS)}")
+    return Visit(match["kind"], match["path"] or KINDS[match["kind"]][2], int(match["weight"] or 1))
+
+
+def make_users(visits: Iterable[Visit], host: str | None, pause: float) -> list[type[Any]]:
+    """A class of locust for each visit; its users pause for so many seconds after each request."""
+    from_locust = import_module("locust")
+    classes = []
+    for number, visit in enumerate(visits):
+        module, name, _ = KINDS[visit.kind]
+        base = getattr(import_module(f".{module}", __package__), name)
+        fields: dict[str, Any] = {"abstract": False, "path": visit.path, "weight": visit.weight, "host": host}
+        if visit.kind != "push":  # it waits for the server anyway
+            fields["wait_time"] = from_locust.constant(pause)
+        classes.append(type(f"{name}{number}", (base,), fields | {"__module__": base.__module__}))
+    return classes
+
+
+def load_users(path: Path, host: str | None) -> list[type[Any]]:
+    """The users of somebody's own locustfile. Raises ValueError, and whatever the file raises."""
+    specification = importlib.util.spec_from_file_location("locustfile", path)
+    if specification is None or specification.loader is None or not path.exists():
+        raise ValueError(f"the locustfile {path} cannot be read: it must be a Python file")
+    module = importlib.util.module_from_spec(specification)
+    sys.modules["locustfile"] = module
+    specification.loader.exec_module(module)
+    user = import_module("locust").User
+    found = [
+        each
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, user) and not each.abstract
+    ]
+    if not found:
+        raise ValueError(f"the locustfile {path} has no user: a class derived from locust's User")
+    for each in found:
+        each.host = host or each.host
+    return found
