@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from gunicorn.ctl.client import ControlClient
 from websockets.sync.client import connect
 
 from .process import DOTTED, ENTRY_POINT, gunicorn
@@ -179,6 +180,19 @@ def test_a_dead_worker_is_noticed_at_once(tmp_path: Path) -> None:
         os.kill(served.pid(), signal.SIGKILL)
         served.until_logged("Booting worker", 2)
         assert served.get()[0] == 200
+
+
+def test_the_control_socket_answers(tmp_path: Path) -> None:
+    configuration = "control_socket_disable = False\n"
+    with gunicorn(tmp_path, "--control-socket", str(tmp_path / "control"), configuration=configuration) as served:
+        for number in (1, 2):
+            served.until_logged("Control socket listening", number)
+            with ControlClient(str(tmp_path / "control"), timeout=10) as client:
+                workers = client.send_command("show workers")["workers"]
+            assert [each["pid"] for each in workers] == [served.pid()]
+            os.kill(served.pid(), signal.SIGKILL)
+            served.until_logged("Booting worker", number + 1)
+            assert served.get()[0] == 200
 
 
 def test_limits_hold_where_gunicorn_has_them(tmp_path: Path) -> None:
