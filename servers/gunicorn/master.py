@@ -1,9 +1,9 @@
 """gunicorn's master, patched: it keeps what it waits for its workers with.
 
 Patching in the master is what makes a preloaded application cooperate, and what comes before anybody else's import.
-But the master's loop expects its workers' ends from the interpreter's own fork, waitpid and signal: it has those, until a
-worker has been forked, which puts gevent's back. And it waits for signals in C, where no hub turns: it is given a queue
-that waits in the hub, since gunicorn's control socket is served by what has become a greenlet.
+But the master learns of its workers' ends by the interpreter's own fork, waitpid and signal: it keeps those, and a
+worker puts gevent's back when it has been forked. And it waits for signals in C, where no hub turns: it is given a
+queue that waits in the hub, since gunicorn's control socket is served by what has become a greenlet.
 """
 
 from __future__ import annotations
