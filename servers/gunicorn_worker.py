@@ -61,6 +61,9 @@ class HubletWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             if each.in_worker == "nobody" and known is not None and known.get() != type(known)().get():
                 log.warning("%s is ignored by hublet's worker: %s", each.name, each.instead)
         try:
+            for name in read_variables(os.environ):
+                if not is_own(name):
+                    log.warning("%s is ignored: it is for gunicorn to say", OPTIONS[name].variable)
             settings_of(cfg)
         except SettingsError as error:
             raise RuntimeError(str(error)) from None
@@ -236,9 +239,13 @@ def settings_of(cfg: Any) -> Settings:
         if known is not None:
             source = f"gunicorn's {each.name}"
             layer |= {name: (value, source) for name, value in each.converted(known.get()).items()}
-    variables = read_variables(os.environ)
-    own = {name: given for name, given in variables.items() if OPTIONS[name].group in GROUPS and name != "reload"}
+    own = {name: given for name, given in read_variables(os.environ).items() if is_own(name)}
     return merge(layer, own).settings
+
+
+def is_own(name: str) -> bool:
+    """Whether a setting of hublet's is none that gunicorn minds."""
+    return OPTIONS[name].group in GROUPS and name != "reload"
 
 
 def take_one() -> int:

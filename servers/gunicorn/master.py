@@ -17,6 +17,7 @@ from gevent import monkey
 from gevent.queue import SimpleQueue
 from gunicorn.arbiter import Arbiter
 
+from ...patches.gevent_websocket import SERVERS
 from ...patches.replacement import Patch, Replacement
 from ...patches.stdlib import patch_standard_library
 
@@ -38,6 +39,7 @@ def patch_master() -> tuple[str, ...]:
 
     Where gunicorn's configuration file has patched, everything stays as it has. Returns the warnings of the patching.
     """
+    SERVERS.apply()  # before the application imports what this replaces
     if monkey.is_module_patched("socket"):
         return ()
     warnings = patch_standard_library()

@@ -230,15 +230,19 @@ def test_proxies_unix_sockets_and_several_addresses(tmp_path: Path) -> None:
 
 def test_websockets_and_settings_that_gunicorn_has_no_name_for(tmp_path: Path) -> None:
     options = ("--threads", "4", "--proxy-protocol", "auto")
-    with gunicorn(tmp_path, *options, HUBLET_SERVER_HEADER="shop") as served:
+    with gunicorn(tmp_path, *options, HUBLET_SERVER_HEADER="shop", HUBLET_GRACE="3", HUBLET_BIND=":1") as served:
         with connect(f"ws://127.0.0.1:{served.port}/") as websocket:
             websocket.send("hello")
             assert websocket.recv(10) == "hello"
+        with connect(f"ws://127.0.0.1:{served.port}/rooms") as websocket:
+            websocket.send("hello")
+            assert websocket.recv(10) == "HELLO"
         assert b"Server: shop" in served.raw(b"GET / HTTP/1.0\r\n\r\n")
         served.end()
         for name in ("threads", "proxy_protocol"):
             assert len(re.findall(f"{name} is ignored by hublet's worker: ", served.log)) == 1
-        assert served.log.count("is ignored") == 2
+        assert served.log.count("HUBLET_BIND is ignored: ") == 1
+        assert served.log.count("is ignored") == 3
 
 
 def test_a_preloaded_application_cooperates_and_a_changed_one_is_reloaded(tmp_path: Path) -> None:
