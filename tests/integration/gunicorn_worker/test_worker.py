@@ -175,8 +175,9 @@ def test_signals_of_the_master(tmp_path: Path) -> None:
             served.until(lambda: not Path(f"/proc/{successor}").exists())
 
 
-def test_a_dead_worker_is_noticed_at_once(tmp_path: Path) -> None:
-    with gunicorn(tmp_path) as served:
+@pytest.mark.parametrize("configuration", ["", "from gevent import monkey; monkey.patch_all()\n"])
+def test_a_dead_worker_is_noticed_at_once(tmp_path: Path, configuration: str) -> None:
+    with gunicorn(tmp_path, configuration=configuration) as served:
         os.kill(served.pid(), signal.SIGKILL)
         served.until_logged("Booting worker", 2)
         assert served.get()[0] == 200
