@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,27 @@ def test_recycling_loses_no_request(tmp_path: Path) -> None:
         served.until_logged("Autorestarting worker", 2)
         assert len(pids) > 2
         assert "Traceback" not in served.log
+
+
+def test_connections_are_shared_even_after_a_worker_was_killed(tmp_path: Path) -> None:
+    with gunicorn(tmp_path, "-w", "2") as served:
+        served.until_logged("Booting worker", 2)
+        for attempt in (1, 2):
+            seen: Counter[str] = Counter()
+            served.until(lambda: len({served.get()[1] for _ in range(8)}) == 2)
+            connections = [served.connect() for _ in range(40)]
+            for each in connections:
+                each.connect()
+            for each in connections:
+                each.request("GET", "/")
+                seen[each.getresponse().read().decode()] += 1
+            for each in connections:
+                each.close()
+            assert len(seen) == 2
+            assert min(seen.values()) >= 10, seen
+            if attempt == 1:
+                os.kill(served.pid(), signal.SIGKILL)
+                served.until_logged("Booting worker", 3)
 
 
 def test_signals_of_the_master(tmp_path: Path) -> None:
