@@ -24,6 +24,7 @@ from .gunicorn.hooks import observed, with_four
 from .gunicorn.logs import Errors, RequestLog, join_loggers, wants_records, wants_response_fields
 from .gunicorn.master import patch_master, patch_worker
 from .gunicorn.names import NAMES, WORKER_NAMES
+from .gunicorn.places import PlacedFile, Places
 from .server import WSGIServer
 from .settings import Settings
 from .settings_sources import OPTIONS, merge, read_variables
@@ -43,8 +44,19 @@ class HubletWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
 
     #: What was imported before the patching; named when gunicorn has a log.
     early_imports: ClassVar[tuple[str, ...]] = ()
+    #: Where the workers see each other's connections, so that they can take turns at accepting.
+    places: ClassVar[Places | None] = None
 
     # In the master.
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        kind = type(self)
+        kind.places = kind.places or Places()
+        self.board = kind.places.board
+        self.tmp.close()
+        self.tmp = PlacedFile(self.cfg, kind.places)
+        self.server: WSGIServer | None = None
 
     @classmethod
     def setup(cls) -> None:
@@ -61,6 +73,9 @@ class HubletWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             if each.in_worker == "nobody" and known is not None and known.get() != type(known)().get():
                 log.warning("%s is ignored by hublet's worker: %s", each.name, each.instead)
         try:
+            for name in read_variables(os.environ):
+                if not is_own(name):
+                    log.warning("%s is ignored: it is for gunicorn to say", OPTIONS[name].variable)
             settings_of(cfg)
         except SettingsError as error:
             raise RuntimeError(str(error)) from None
@@ -71,7 +86,6 @@ class HubletWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         """Make the forked process one of gevent's, and go on as every worker does."""
         patch_worker()
         gevent.reinit()
-        self.server: WSGIServer | None = None
         self._stopping = Event()
         self._hurrying = Event()
         self._is_succeeded = False
@@ -126,8 +140,7 @@ class HubletWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             ssl_context=self.make_ssl_context(),
         )
         server.patient = True
-        if cfg.workers > 1:
-            server.share = take_one
+        server.share = self.share
         return server
 
     def make_ssl_context(self) -> Any:
@@ -143,6 +156,8 @@ class HubletWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         self.notify()
         if self.server is not None:
             self.nr = self.server.statistics().requests
+            if self.server.share is not None:
+                self.share()
         if self.nr >= self.max_requests and self.alive:
             gevent.spawn(self.log.info, "Autorestarting worker after current request.")
             self._is_succeeded = True
@@ -150,6 +165,13 @@ class HubletWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         elif self.ppid != os.getppid() and self.alive:
             gevent.spawn(self.log.info, "Parent changed, shutting down: %s", self)
             self.leave()
+
+    def share(self) -> int | None:
+        """How many connections to accept now, once the other workers know how many there are."""
+        place = self.tmp.place
+        if self.server is not None:
+            self.board.post(place, self.server.statistics().connections)
+        return self.board.share(place)
 
     def on_signal(self) -> None:
         """On the hub: something was written into the pipe that wakes it."""
@@ -164,6 +186,8 @@ class HubletWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
 
     def drain(self, server: WSGIServer) -> None:
         """Finish the requests in flight within `graceful_timeout`, or at once when told to hurry."""
+        server.share = None
+        self.board.clear(self.tmp.place)
         if not self.aborted:
             graceful = gevent.spawn(server.stop, self.cfg.graceful_timeout, succeeded=self._is_succeeded)
             gevent.wait([graceful, self._hurrying], count=1)
@@ -236,14 +260,13 @@ def settings_of(cfg: Any) -> Settings:
         if known is not None:
             source = f"gunicorn's {each.name}"
             layer |= {name: (value, source) for name, value in each.converted(known.get()).items()}
-    variables = read_variables(os.environ)
-    own = {name: given for name, given in variables.items() if OPTIONS[name].group in GROUPS and name != "reload"}
+    own = {name: given for name, given in read_variables(os.environ).items() if is_own(name)}
     return merge(layer, own).settings
 
 
-def take_one() -> int:
-    """Accept one connection at a time, so that the other workers get theirs."""
-    return 1
+def is_own(name: str) -> bool:
+    """Whether a setting of hublet's is none that gunicorn minds."""
+    return OPTIONS[name].group in GROUPS and name != "reload"
 
 
 def wake(event: Event) -> None:

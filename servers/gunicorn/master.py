@@ -1,9 +1,9 @@
 """gunicorn's master, patched: it keeps what it waits for its workers with.
 
 Patching in the master is what makes a preloaded application cooperate, and what comes before anybody else's import.
-But the master's loop waits in C for its signals and never turns a hub, so gevent's fork, waitpid and signal, which need
-one, would leave it without word of its workers' ends. It has the interpreter's own until a worker has been forked,
-which puts gevent's back.
+But the master learns of its workers' ends by the interpreter's own fork, waitpid and signal: it keeps those, and a
+worker puts gevent's back when it has been forked. And it waits for signals in C, where no hub turns: it is given a
+queue that waits in the hub, since gunicorn's control socket is served by what has become a greenlet.
 """
 
 from __future__ import annotations
@@ -14,12 +14,24 @@ from types import ModuleType
 from typing import Any, Final
 
 from gevent import monkey
+from gevent.queue import SimpleQueue
+from gunicorn.arbiter import Arbiter
 
+from ...patches.gevent_websocket import SERVERS
+from ...patches.replacement import Patch, Replacement
 from ...patches.stdlib import patch_standard_library
 
 OWN: Final = ((os, ("fork", "forkpty", "waitpid")), (signal, ("signal", "getsignal", "set_wakeup_fd")))
 # What gevent had put in their place: module, name, function.
 taken_back: list[tuple[ModuleType, str, Any]] = []
+
+MASTER_WAIT: Final = Patch(
+    name="gunicorn-master",
+    why="the hub turns while gunicorn's master waits for signals",
+    replacements=(
+        Replacement("gunicorn.arbiter:Arbiter.wait_for_signals", "hublet.servers.gunicorn.master:wait_for_signals"),
+    ),
+)
 
 
 def patch_master() -> tuple[str, ...]:
@@ -27,6 +39,7 @@ def patch_master() -> tuple[str, ...]:
 
     Where gunicorn's configuration file has patched, everything stays as it has. Returns the warnings of the patching.
     """
+    SERVERS.apply()  # before the application imports what this replaces
     if monkey.is_module_patched("socket"):
         return ()
     warnings = patch_standard_library()
@@ -35,6 +48,8 @@ def patch_master() -> tuple[str, ...]:
             if monkey.is_object_patched(module.__name__, name):
                 taken_back.append((module, name, getattr(module, name)))
                 setattr(module, name, monkey.get_original(module.__name__, name))
+    if hasattr(Arbiter, "wait_for_signals"):  # an older one waits for a pipe, which is patched
+        MASTER_WAIT.apply()
     return warnings
 
 
@@ -43,3 +58,14 @@ def patch_worker() -> None:
     while taken_back:
         module, name, function = taken_back.pop()
         setattr(module, name, function)
+
+
+def wait_for_signals(arbiter: Any, timeout: float = 1.0) -> Any:
+    """gunicorn's own, on a queue that waits in the hub."""
+    queue = arbiter.SIG_QUEUE
+    if not isinstance(queue, SimpleQueue):
+        arbiter.SIG_QUEUE = SimpleQueue()  # first, since a signal may come at any time
+        while not queue.empty():
+            arbiter.SIG_QUEUE.put(queue.get())
+    _, _, original = MASTER_WAIT.originals[0]
+    return original(arbiter, timeout)

@@ -78,6 +78,24 @@ def test_settings_and_hooks_with_workers(tmp_path: Path, command: Start) -> None
     assert hublet.errors.count("threads in conf.py is ignored") == 1
 
 
+def test_a_blocked_worker_is_aborted_after_its_hook(tmp_path: Path, command: Start) -> None:
+    lines = ["workers = 2", "timeout = 1", 'bind = "127.0.0.1:0"', 'wsgi_app = "busy:app"']
+    hook = 'def worker_abort(worker): open("aborted", "w").write(str(worker.pid))'
+    (tmp_path / "conf.py").write_text("\n".join([*lines, hook, ""]))
+    (tmp_path / "busy.py").write_text(
+        "import time\ndef app(environ, start_response):\n"
+        "    end = time.monotonic() + 30\n    while time.monotonic() < end: pass\n"
+    )
+    hublet = command("--from-gunicorn", "conf.py")
+    url = hublet.url()
+    hublet.wait_for("generation 1 serves")
+    with pytest.raises(OSError):
+        get(url)
+    ended = hublet.wait_for("worker ([0-9]+) was killed by SIGABRT")
+    assert (tmp_path / "aborted").read_text() == ended[1]
+    assert hublet.stop() == 0
+
+
 def test_the_documents_example(tmp_path: Path, command: Start) -> None:
     text = re.sub("^    ", "", EXAMPLE, flags=re.MULTILINE).replace(":8000", ":0")
     (tmp_path / "gunicorn.conf.py").write_text(text)

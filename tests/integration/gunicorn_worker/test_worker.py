@@ -8,9 +8,11 @@ import signal
 import socket
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from gunicorn.ctl.client import ControlClient
 from websockets.sync.client import connect
 
 from .process import DOTTED, ENTRY_POINT, gunicorn
@@ -148,6 +150,27 @@ def test_recycling_loses_no_request(tmp_path: Path) -> None:
         assert "Traceback" not in served.log
 
 
+def test_connections_are_shared_even_after_a_worker_was_killed(tmp_path: Path) -> None:
+    with gunicorn(tmp_path, "-w", "2") as served:
+        served.until_logged("Booting worker", 2)
+        for attempt in (1, 2):
+            seen: Counter[str] = Counter()
+            served.until(lambda: len({served.get()[1] for _ in range(8)}) == 2)
+            connections = [served.connect() for _ in range(40)]
+            for each in connections:
+                each.connect()
+            for each in connections:
+                each.request("GET", "/")
+                seen[each.getresponse().read().decode()] += 1
+            for each in connections:
+                each.close()
+            assert len(seen) == 2
+            assert min(seen.values()) >= 10, seen
+            if attempt == 1:
+                os.kill(served.pid(), signal.SIGKILL)
+                served.until_logged("Booting worker", 3)
+
+
 def test_signals_of_the_master(tmp_path: Path) -> None:
     (tmp_path / "version").write_text("1")
     with gunicorn(tmp_path, "--access-logfile", "access", "--pid", "pid") as served:
@@ -174,11 +197,25 @@ def test_signals_of_the_master(tmp_path: Path) -> None:
             served.until(lambda: not Path(f"/proc/{successor}").exists())
 
 
-def test_a_dead_worker_is_noticed_at_once(tmp_path: Path) -> None:
-    with gunicorn(tmp_path) as served:
+@pytest.mark.parametrize("configuration", ["", "from gevent import monkey; monkey.patch_all()\n"])
+def test_a_dead_worker_is_noticed_at_once(tmp_path: Path, configuration: str) -> None:
+    with gunicorn(tmp_path, configuration=configuration) as served:
         os.kill(served.pid(), signal.SIGKILL)
         served.until_logged("Booting worker", 2)
         assert served.get()[0] == 200
+
+
+def test_the_control_socket_answers(tmp_path: Path) -> None:
+    configuration = "control_socket_disable = False\n"
+    with gunicorn(tmp_path, "--control-socket", str(tmp_path / "control"), configuration=configuration) as served:
+        for number in (1, 2):
+            served.until_logged("Control socket listening", number)
+            with ControlClient(str(tmp_path / "control"), timeout=10) as client:
+                workers = client.send_command("show workers")["workers"]
+            assert [each["pid"] for each in workers] == [served.pid()]
+            os.kill(served.pid(), signal.SIGKILL)
+            served.until_logged("Booting worker", number + 1)
+            assert served.get()[0] == 200
 
 
 def test_limits_hold_where_gunicorn_has_them(tmp_path: Path) -> None:
@@ -216,15 +253,19 @@ def test_proxies_unix_sockets_and_several_addresses(tmp_path: Path) -> None:
 
 def test_websockets_and_settings_that_gunicorn_has_no_name_for(tmp_path: Path) -> None:
     options = ("--threads", "4", "--proxy-protocol", "auto")
-    with gunicorn(tmp_path, *options, HUBLET_SERVER_HEADER="shop") as served:
+    with gunicorn(tmp_path, *options, HUBLET_SERVER_HEADER="shop", HUBLET_GRACE="3", HUBLET_BIND=":1") as served:
         with connect(f"ws://127.0.0.1:{served.port}/") as websocket:
             websocket.send("hello")
             assert websocket.recv(10) == "hello"
+        with connect(f"ws://127.0.0.1:{served.port}/rooms") as websocket:
+            websocket.send("hello")
+            assert websocket.recv(10) == "HELLO"
         assert b"Server: shop" in served.raw(b"GET / HTTP/1.0\r\n\r\n")
         served.end()
         for name in ("threads", "proxy_protocol"):
             assert len(re.findall(f"{name} is ignored by hublet's worker: ", served.log)) == 1
-        assert served.log.count("is ignored") == 2
+        assert served.log.count("HUBLET_BIND is ignored: ") == 1
+        assert served.log.count("is ignored") == 3
 
 
 def test_a_preloaded_application_cooperates_and_a_changed_one_is_reloaded(tmp_path: Path) -> None:

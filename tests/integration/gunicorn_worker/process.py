@@ -21,11 +21,21 @@ ENTRY_POINT = "egg:hublet#worker"
 APPLICATION = """
 import os, time
 from pathlib import Path
+from geventwebsocket import Resource, WebSocketApplication
 
 VERSION = Path("version").read_text() if Path("version").exists() else "1"
 
+class Shout(WebSocketApplication):
+    def on_message(self, message):
+        if message is not None:
+            self.ws.send(message.upper())
+
+rooms = Resource([("/rooms", Shout)])
+
 def app(environ, start_response):
     path = environ["PATH_INFO"]
+    if path == "/rooms":
+        return rooms(environ, start_response)
     websocket = environ.get("wsgi.websocket")
     if websocket is not None:
         for message in websocket:
