@@ -363,7 +363,6 @@ def test_everything_before_the_end_of_the_stream_is_delivered(serve: Serving) ->
         (memoryview(b"abcdef")[::2], None, bytearray(b"ace")),
         ("\0 \U0001f600", None, "\0 \U0001f600"),
     ],
-    ids=repr,
 )
 def test_what_can_be_sent(serve: Serving, message: Any, binary: bool | None, expected: Any) -> None:
     peer = open_peer(serve(blocking(lambda ws: ws.send(message, binary))))
