@@ -84,7 +84,8 @@ class HubletWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
 
     def init_process(self) -> None:
         """Make the forked process one of gevent's, and go on as every worker does."""
-        patch_worker()
+        for each in patch_worker():
+            self.log.warning("%s", each)
         gevent.reinit()
         self._stopping = Event()
         self._hurrying = Event()

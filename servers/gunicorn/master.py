@@ -19,6 +19,7 @@ from gunicorn.arbiter import Arbiter
 
 from ...patches.gevent_websocket import SERVERS
 from ...patches.replacement import Patch, Replacement
+from ...patches.patching import patch_all
 from ...patches.stdlib import patch_standard_library
 
 OWN: Final = ((os, ("fork", "forkpty", "waitpid")), (signal, ("signal", "getsignal", "set_wakeup_fd")))
@@ -53,11 +54,15 @@ def patch_master() -> tuple[str, ...]:
     return warnings
 
 
-def patch_worker() -> None:
-    """In a forked worker: put gevent's functions in their places."""
+def patch_worker() -> tuple[str, ...]:
+    """In a forked worker: put gevent's functions in their places, and patch libraries. Returns what stays blocking.
+
+    Not in the master, where a library's wait would turn the hub. What it has preloaded is patched here.
+    """
     while taken_back:
         module, name, function = taken_back.pop()
         setattr(module, name, function)
+    return patch_all()
 
 
 def wait_for_signals(arbiter: Any, timeout: float = 1.0) -> Any:
