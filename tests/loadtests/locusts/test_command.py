@@ -102,7 +102,7 @@ def test_the_knee_of_an_application_with_a_known_capacity(loadtest: Loadtest) ->
 
 
 def test_an_application_that_raises(loadtest: Loadtest) -> None:
-    done = loadtest(TARGET, "--users", "2", "--shape", "steady", "--time", "2", "--visit", "page=/fail")
+    done = loadtest(TARGET, "--users", "2", "--shape", "steady", "--time", "1", "--visit", "page=/fail")
     assert done.status == 1
     assert done.output.startswith("did not hold: ")
     assert "100.00% errors are over 1.00%" in done.output
@@ -112,7 +112,7 @@ def test_an_application_that_raises(loadtest: Loadtest) -> None:
 
 def test_a_server_that_is_not_there(loadtest: Loadtest) -> None:
     done = loadtest(
-        *("--host", f"http://127.0.0.1:{free_port()}", "--users", "2", "--shape", "steady", "--time", "2"),
+        *("--host", f"http://127.0.0.1:{free_port()}", "--users", "2", "--shape", "steady", "--time", "1"),
         *("--visit", "page", "--visit", "websocket"),
     )
     assert done.status == 1
