@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hublet.loadtest.command import main
+from hublet.loadtest.visits import load_users
 
 from tests.conftest import ROOT
 from tests.integration.browser import Browser
@@ -52,7 +53,7 @@ def test_what_was_sent_was_served_and_the_page_shows_it(loadtest: Loadtest, tmp_
         # Lines that are not flat: there is data in them.
         heights = f"Object.fromEntries({lines}.map((each) => [each.dataset.series, each.getBBox().height]))"
         drawn = browser.evaluate(heights)
-        assert min(drawn[name] for name in ("requests", "longest lag", "users")) > 1
+        assert min(drawn[name] for name in ("requests", "longest lag")) > 1
         assert browser.evaluate("[...document.querySelectorAll('svg.plot')].every((each) => each.ariaLabel)")
         assert browser.evaluate("document.querySelector('main').innerText.includes('target.py')")
         assert browser.evaluate("performance.getEntriesByType('resource').length") == 0
@@ -228,6 +229,9 @@ def test_a_locustfile_without_users(loadtest: Loadtest, tmp_path: Path) -> None:
     done = loadtest("--host", "http://127.0.0.1:1", "--locustfile", str(tmp_path / "empty.py"))
     assert done.status == 2
     assert "has no user: a class derived from locust's User" in done.errors
-    done = loadtest("--host", "http://127.0.0.1:1", "--locustfile", str(tmp_path / "missing.py"))
-    assert done.status == 2
-    assert "cannot be read: it must be a Python file" in done.errors
+
+
+def test_a_locustfile_that_is_not_there(tmp_path: Path) -> None:
+    for name in ("missing.py", "text.txt"):
+        with pytest.raises(ValueError, match="cannot be read: it must be a Python file"):
+            load_users(tmp_path / name, None)

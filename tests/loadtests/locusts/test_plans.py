@@ -30,7 +30,7 @@ def test_there_is_always_a_user_and_never_one_too_many() -> None:
 def found(limit: int, most: int = 1000) -> Knee:
     """Search for the knee of a server that is good for up to `limit` users."""
     knee = Knee(most, max_p99=0.5, max_errors=0.01)
-    users: int | None = 1
+    users: int | None = knee.first_users
     while users is not None:
         assert 1 <= users <= most
         users = knee.next_users(Point(users, 10.0 * users, 0.1 if users <= limit else 0.6, 0.0))
@@ -56,7 +56,7 @@ def test_a_limit_that_is_not_reached() -> None:
 def test_no_good_point_at_all() -> None:
     knee = found(0)
     assert knee.good is None
-    assert [each.users for each in knee.points] == [1]
+    assert [each.users for each in knee.points] == [62, 31, 15, 7, 3, 1]
 
 
 @pytest.mark.parametrize(
