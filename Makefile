@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 HOST ?= 127.0.0.1
 PORT ?= 8000
 SECONDS ?= 60
-SOURCES := setup.py pyproject.toml $(shell find entry runtime patches servers -name '*.py' -o -name '*.pyx' -o -name '*.pxd')
+SOURCES := setup.py pyproject.toml $(shell find entry runtime patches servers loadtests/locusts -name '*.py' -o -name '*.pyx' -o -name '*.pxd')
 
 .PHONY: serve test test-all lint bench autobahn fuzz docs clean packages
 

@@ -8,6 +8,8 @@ declare -A provides=(
 # Of what is compiled here: the WebSocket load generator, and bjoern.
 declare -A headers=([zlib.h]=zlib1g-dev [ev.h]=libev-dev)
 missing=()
+# Its server is not on everybody's PATH: Debian has several versions side by side.
+PATH="$PATH:$(printf '%s:' /usr/lib/postgresql/*/bin)" command -v initdb >/dev/null || missing+=(postgresql)
 for command in "${!provides[@]}"; do
     PATH="$PATH:/usr/sbin" command -v "$command" >/dev/null || missing+=("${provides[$command]}")
 done

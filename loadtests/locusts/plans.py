@@ -9,6 +9,8 @@ from typing import Final
 
 STEPS: Final = 5
 SPIKE_BASE: Final = 0.1
+# The first stage of the search for the knee has this part of the most users that there may be.
+KNEE_BEGINS_AT: Final = 16
 # The knee is found when the last good and the first bad number of users are so near to each other.
 KNEE_PRECISION: Final = 0.1
 # The part of all users at a part of the time.
@@ -44,6 +46,7 @@ class Knee:
 
     def __init__(self, most_users: int, max_p99: float, max_errors: float) -> None:
         self.most_users = most_users
+        self.first_users = max(most_users // KNEE_BEGINS_AT, 1)
         self.max_p99 = max_p99
         self.max_errors = max_errors
         self.points: list[Point] = []

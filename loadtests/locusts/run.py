@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import gevent
+from locust import runners
 from locust.env import Environment
 
 from .plans import Knee
@@ -19,9 +20,12 @@ from .shapes import KneeShape, PlannedShape
 from .visits import load_users, make_users
 
 SAMPLE_INTERVAL: Final = 1.0
+# Locust's own is 3 s, too long for an axis of seconds.
+WORKER_REPORT_INTERVAL: Final = 1.0
 WORKERS_TIMEOUT: Final = 60.0
 # How long users get to end their request when the test is over.
 STOP_TIMEOUT: Final = 10.0
+WORKERS_STOP_TIMEOUT: Final = 2.0
 OVER: Final = ("stopping", "stopped", "cleanup")
 
 
@@ -35,7 +39,8 @@ class Run:
             if options.locustfile
             else make_users(options.visit, host, options.pause)
         )
-        self.environment: Any = Environment(user_classes=users, host=host, stop_timeout=STOP_TIMEOUT)
+        patience = WORKERS_STOP_TIMEOUT if options.master else STOP_TIMEOUT
+        self.environment: Any = Environment(user_classes=users, host=host, stop_timeout=patience)
         self.recorder = Recorder(self.environment.events)
         self.knee: Knee | None = None
         self.samples: list[dict[str, Any]] = []
@@ -66,12 +71,21 @@ class Run:
                 self.sample(runner)
                 if server is not None and server.status() is not None:
                     raise ServerFailed(f"the server ended with status {server.status()} under load", server.log_tail())
+            if self.options.master:
+                self.await_workers(runner)
+                self.sample(runner)
         except KeyboardInterrupt:
             self.interrupted = True
         finally:
             runner.quit()
-            gevent.sleep(0)
             self.finish_progress()
+
+    def await_workers(self, runner: Any) -> None:
+        """Wait for what workers have counted at last, and until they can be told to end: they leave and come back."""
+        deadline = time.monotonic() + 2 * WORKERS_STOP_TIMEOUT + 2 * WORKER_REPORT_INTERVAL
+        gevent.sleep(2 * WORKER_REPORT_INTERVAL)
+        while runner.worker_count < self.options.expect_workers and time.monotonic() < deadline:
+            gevent.sleep(0.1)
 
     def make_runner(self) -> Any:
         """Locust's runner: local, or a master whose workers are there. Raises ServerFailed if they do not come."""
@@ -141,6 +155,7 @@ def wait_for(condition: Callable[[], bool], problem: str) -> None:
 
 def work(options: argparse.Namespace) -> int:
     """Make load for a master until it ends. Returns the exit status."""
+    runners.WORKER_REPORT_INTERVAL = WORKER_REPORT_INTERVAL
     run = Run(options, options.host, None)
     runner = run.environment.create_worker_runner(options.master_host, options.master_port)
     runner.greenlet.join()
@@ -151,6 +166,7 @@ def serve_page(options: argparse.Namespace, host: str) -> int:
     """Open locust's own page, and serve it until an interrupt. Returns the exit status."""
     run = Run(options, host, None)
     runner = run.make_runner()
+    sys.argv = ["locust"]  # its page reads the command line
     page = run.environment.create_web_ui("127.0.0.1", options.web_port)
     print(
         f"locust's page: http://127.0.0.1:{options.web_port}/ for {host}; end with Ctrl-C", file=sys.stderr, flush=True

@@ -35,7 +35,7 @@ class KneeShape(LoadTestShape):  # type: ignore[misc]
     def __init__(self, knee: Knee, recorder: Recorder, stage: float, time: float) -> None:
         super().__init__()
         self.knee, self.recorder, self.stage, self.time = knee, recorder, stage, time
-        self.users = 1
+        self.users = knee.first_users
         self.finished = False
         self._begin()
 

@@ -66,11 +66,8 @@ def load_users(path: Path, host: str | None) -> list[type[Any]]:
     sys.modules["locustfile"] = module
     specification.loader.exec_module(module)
     user = import_module("locust").User
-    found = [
-        each
-        for each in vars(module).values()
-        if isinstance(each, type) and issubclass(each, user) and not each.abstract
-    ]
+    found: list[Any] = [each for each in vars(module).values() if isinstance(each, type) and issubclass(each, user)]
+    found = [each for each in found if not each.abstract]
     if not found:
         raise ValueError(f"the locustfile {path} has no user: a class derived from locust's User")
     for each in found:

@@ -1,0 +1,1 @@
+"""Tests of `hublet loadtest`. Locust patches the standard library when imported, so it runs in other processes."""

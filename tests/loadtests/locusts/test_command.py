@@ -1,0 +1,237 @@
+"""`hublet loadtest` as its users run it: real locust, real servers, and counts that agree with the server's own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from hublet.loadtest.command import main
+from hublet.loadtest.visits import load_users
+
+from tests.conftest import ROOT
+from tests.integration.browser import Browser
+from tests.integration.served_process import ServedProcess, free_port, wait_until
+
+from .conftest import TARGET, Loadtest, command
+from .postgres import postgres
+
+SHORT = ("--shape", "steady", "--time", "3")
+
+
+def test_what_was_sent_was_served_and_the_page_shows_it(loadtest: Loadtest, tmp_path: Path) -> None:
+    done = loadtest(TARGET, "--users", "4", *SHORT, "--visit", "page", "--visit", "page=/block")
+    report = done.report
+    assert report["total"]["requests"] == report["server"]["requests"] > 10
+    assert done.by_name()["GET /"]["requests"] + done.by_name()["GET /block"]["requests"] == report["total"]["requests"]
+    assert report["total"]["failures"] == 0
+    assert done.output.startswith("held: " if done.status == 0 else "did not hold: ")
+    assert "hub lag" in done.errors
+
+    # What blocked the hub has a name.
+    (blocker, *_) = report["blockers"]
+    assert (blocker["function"], Path(blocker["file"]).name) == ("block", "target.py")
+    assert blocker["longest"] > 0.14
+    assert "target.py" in report["verdict"]["text"]
+
+    with (done.folder / "timeline.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sum(int(row["requests"]) for row in rows) == report["total"]["requests"]
+    assert max(float(row["server_lag"]) for row in rows) > 0.1
+
+    with Browser(tmp_path) as browser:
+        browser.open((done.folder / "report.html").as_uri())
+        browser.wait_for("document.querySelectorAll('svg.plot').length === 8")
+        lines = "[...document.querySelectorAll('svg.plot polyline')]"
+        names = browser.evaluate(f"{lines}.map((each) => each.dataset.series)")
+        assert {"50 % of the requests", "99 % of the requests", "requests", "in flight", "longest lag"} <= set(names)
+        assert browser.evaluate(f"Math.min(...{lines}.map((each) => each.points.numberOfItems))") >= 2
+        # Lines that are not flat: there is data in them.
+        heights = f"Object.fromEntries({lines}.map((each) => [each.dataset.series, each.getBBox().height]))"
+        drawn = browser.evaluate(heights)
+        assert min(drawn[name] for name in ("requests", "longest lag")) > 1
+        assert browser.evaluate("[...document.querySelectorAll('svg.plot')].every((each) => each.ariaLabel)")
+        assert browser.evaluate("document.querySelector('main').innerText.includes('target.py')")
+        assert browser.evaluate("performance.getEntriesByType('resource').length") == 0
+
+
+def test_every_kind_of_user(loadtest: Loadtest, target: ServedProcess) -> None:
+    visits = ["page", "json", "wait", "wait=/query", "wait=/upstream", "upload", "download"]
+    visits += ["events", "websocket", "push", "publish", "socketio"]
+    upstream = f"http://{target.authority}/sleep"
+    with postgres() as database:
+        done = loadtest(
+            *(TARGET, "--users", "24", *SHORT, "--max-p99", "5s"),
+            *(word for visit in visits for word in ("--visit", visit)),
+            LOADTEST_DATABASE=database,
+            LOADTEST_UPSTREAM=upstream,
+        )
+    counted = done.by_name()
+    assert {name for name, each in counted.items() if each["requests"] and not each["failures"]} == {
+        "GET /", "GET /json", "GET /sleep", "GET /query", "GET /upstream", "POST /upload", "GET /download",
+        "GET /events", "EVENT /events", "CONNECT /echo", "WS /echo", "CONNECT /push", "PUSH /push", "PUBLISH /push",
+        "CONNECT /socket.io", "SOCKET.IO echo",
+    }, (done.output, done.report["errors"])  # fmt: skip
+    assert done.status == 0, done.output
+    assert counted["GET /sleep"]["mean"] >= 0.05
+    assert counted["GET /download"]["mean_length"] == 2**20
+    assert counted["WS /echo"]["mean_length"] == 32
+    # Each subscriber gets what each publisher has sent: two of both.
+    published, pushed = counted["PUBLISH /push"]["requests"], counted["PUSH /push"]["requests"]
+    assert published <= pushed <= 2 * published + 2
+    assert 0 <= counted["PUSH /push"]["mean"] < 1
+
+
+def test_the_knee_of_an_application_with_a_known_capacity(loadtest: Loadtest) -> None:
+    """Four at a time, 50 ms each: 80 a second; with 12 users each waits for three rounds, 150 ms."""
+    done = loadtest(
+        *(TARGET, "--visit", "page=/capacity", "--shape", "knee", "--users", "64", "--stage", "1s", "--time", "60"),
+        *("--max-p99", "170ms"),
+    )
+    points = done.report["knee"]
+    good = max((each for each in points if each["p99"] <= 0.17), key=lambda each: each["users"])
+    assert 8 <= good["users"] <= 12
+    assert 65 < good["rate"] < 85
+    assert max(each["rate"] for each in points) < 90
+    assert done.output.startswith(f"last good point: {good['users']} users, ")
+    assert "first bad point: " in done.output
+    assert done.status == 0
+
+
+def test_an_application_that_raises(loadtest: Loadtest) -> None:
+    done = loadtest(TARGET, "--users", "2", "--shape", "steady", "--time", "1", "--visit", "page=/fail")
+    assert done.status == 1
+    assert done.output.startswith("did not hold: ")
+    assert "100.00% errors are over 1.00%" in done.output
+    assert "first: errors after " in done.output
+    assert "500" in done.report["errors"][0]["error"]
+
+
+def test_a_server_that_is_not_there(loadtest: Loadtest) -> None:
+    done = loadtest(
+        *("--host", f"http://127.0.0.1:{free_port()}", "--users", "2", "--shape", "steady", "--time", "1"),
+        *("--visit", "page", "--visit", "websocket"),
+    )
+    assert done.status == 1
+    assert "100.00% errors" in done.output
+    assert all("refused" in each["error"] for each in done.report["errors"])
+    assert done.report["total"]["requests"] < 50  # it did not spin
+
+
+def test_an_application_that_cannot_be_loaded(loadtest: Loadtest) -> None:
+    done = loadtest("loadtests.nothing:app")
+    assert done.status == 1
+    assert "the server ended with status 1; the end of its log:" in done.errors
+    assert "cannot load the application 'loadtests.nothing:app'" in done.errors
+
+
+def test_a_wrong_option_of_the_server(loadtest: Loadtest) -> None:
+    done = loadtest(TARGET, "--", "--max-in-flite", "3")
+    assert done.status == 1
+    assert "there is no option --max-in-flite; did you mean --max-in-flight?" in done.errors
+
+
+def test_one_master_and_two_workers_with_one_locustfile(
+    loadtest: Loadtest, target: ServedProcess, tmp_path: Path
+) -> None:
+    locustfile = tmp_path / "locustfile.py"
+    locustfile.write_text(
+        "from hublet.loadtest.users import JsonUser\n"
+        "from locust import constant\n"
+        "class Reader(JsonUser):\n"
+        "    path = '/json'\n"
+        "    wait_time = constant(0.01)\n"
+    )
+    port = str(free_port())
+    several = ("--locustfile", str(locustfile), "--host", f"http://{target.authority}", "--master-port", port)
+    workers = [
+        subprocess.Popen(command("--worker", *several), cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    try:
+        done = loadtest(
+            *("--master", "--expect-workers", "2", *several, "--users", "4", *SHORT),
+            *("--statistics", str(tmp_path / "statistics.jsonl")),
+        )
+        assert done.status == 0, done.errors
+        assert [worker.wait(30) for worker in workers] == [0, 0]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
+    report = done.report
+    last = json.loads((tmp_path / "statistics.jsonl").read_text().splitlines()[-1])
+    assert report["total"]["requests"] == last["requests"] > 50
+    assert sum(each["requests"] for each in report["samples"]) == report["total"]["requests"]
+
+
+def test_locusts_own_page(target: ServedProcess, tmp_path: Path) -> None:
+    port = free_port()
+    arguments = ("--host", f"http://{target.authority}", "--web", "--web-port", str(port), "--out", str(tmp_path))
+    process = subprocess.Popen(command(*arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        assert f"locust's page: http://127.0.0.1:{port}/" in process.stderr.readline()
+
+        def answers() -> bool:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as response:
+                    return b"Locust" in response.read()
+            except ConnectionError:
+                return False
+
+        wait_until(answers, lambda: "locust's page does not answer")
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    "arguments, problem",
+    [
+        ((), "give either an application, module:attribute, or --host URL"),
+        (("app:app", "--host", "http://x:1"), "give either an application"),
+        (("--host", "ftp://x"), "must be an address such as http://127.0.0.1:8000"),
+        (("app:app", "--users", "0"), "must be a whole number from 1 on"),
+        (("app:app", "--time", "soon"), "must be a time up to a week, such as 30s, 500ms or 5m"),
+        (("app:app", "--time", "0"), "must be a time up to a week"),
+        (("app:app", "--time", "169h"), "must be a time up to a week"),
+        (("app:app", "--max-errors", "2"), "must be a part of all requests, such as 0.01 or 1%"),
+        (("app:app", "--visit", "robot"), "there is no kind of user 'robot'; there are page, json, wait"),
+        (("app:app", "--visit", "page=about"), "must be KIND, KIND=/path or KIND=/path*WEIGHT"),
+        (("app:app", "--shape", "circle"), "invalid choice: 'circle'"),
+        (("app:app", "--locustfile", "x.py", "--visit", "page"), "give one of them"),
+        (("--worker", "app:app"), "--worker makes load for a master only"),
+        (("--host", "http://x:1", "--", "--workers", "2"), "options after -- are for the server that this command"),
+        (("app:app", "--web", "--shape", "knee"), "leave out --web"),
+    ],
+)
+def test_bad_options(arguments: tuple[str, ...], problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("hublet loadtest: ")
+    assert problem in errors
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "locust", None)
+    assert main(["app:app"]) == 2
+    assert capsys.readouterr().err == "hublet loadtest: needs locust: pip install 'hublet[loadtest]'\n"
+
+
+def test_a_locustfile_without_users(loadtest: Loadtest, tmp_path: Path) -> None:
+    (tmp_path / "empty.py").write_text("from locust import User\n")
+    done = loadtest("--host", "http://127.0.0.1:1", "--locustfile", str(tmp_path / "empty.py"))
+    assert done.status == 2
+    assert "has no user: a class derived from locust's User" in done.errors
+
+
+def test_a_locustfile_that_is_not_there(tmp_path: Path) -> None:
+    for name in ("missing.py", "text.txt"):
+        with pytest.raises(ValueError, match="cannot be read: it must be a Python file"):
+            load_users(tmp_path / name, None)

@@ -1,0 +1,67 @@
+"""The shapes of a load test, and the search for the knee against a server whose limit is known exactly."""
+
+from __future__ import annotations
+
+import pytest
+from hublet.loadtest.plans import PARTS, SHAPES, Knee, Point, users_at
+
+
+@pytest.mark.parametrize(
+    "shape, users",
+    [
+        ("steady", [100, 100, 100, 100, 100]),
+        ("ramp", [1, 32, 63, 94, 100]),
+        ("step", [20, 40, 60, 80, 100]),
+        ("spike", [10, 10, 100, 10, 10]),
+        ("soak", [1, 100, 100, 100, 100]),
+    ],
+)
+def test_users_over_time(shape: str, users: list[int]) -> None:
+    assert [users_at(shape, at, 100, 100) for at in (0, 25, 50, 75, 99)] == users
+    assert users_at(shape, 100, 100, 100) is None
+
+
+def test_there_is_always_a_user_and_never_one_too_many() -> None:
+    for shape in PARTS:
+        assert {users_at(shape, at / 10, 3, 10) for at in range(100)} <= {1, 2, 3}
+    assert set(SHAPES) == {*PARTS, "knee"}
+
+
+def found(limit: int, most: int = 1000) -> Knee:
+    """Search for the knee of a server that is good for up to `limit` users."""
+    knee = Knee(most, max_p99=0.5, max_errors=0.01)
+    users: int | None = knee.first_users
+    while users is not None:
+        assert 1 <= users <= most
+        users = knee.next_users(Point(users, 10.0 * users, 0.1 if users <= limit else 0.6, 0.0))
+    return knee
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 64, 65, 100, 333, 999])
+def test_the_knee_is_found_to_a_tenth(limit: int) -> None:
+    knee = found(limit)
+    assert knee.good is not None
+    assert knee.bad is not None
+    assert knee.good.users <= limit < knee.bad.users
+    assert limit - knee.good.users <= max(limit * 0.1, 1)
+    assert len(knee.points) < 16
+
+
+def test_a_limit_that_is_not_reached() -> None:
+    knee = found(5000, most=300)
+    assert knee.good is not None
+    assert (knee.good.users, knee.bad) == (300, None)
+
+
+def test_no_good_point_at_all() -> None:
+    knee = found(0)
+    assert knee.good is None
+    assert [each.users for each in knee.points] == [62, 31, 15, 7, 3, 1]
+
+
+@pytest.mark.parametrize(
+    "p99, errors, rate, good",
+    [(0.5, 0.01, 1, True), (0.51, 0.0, 1, False), (0.1, 0.011, 1, False), (0.0, 0.0, 0, False)],
+)
+def test_a_point_is_good_within_both_bounds(p99: float, errors: float, rate: float, good: bool) -> None:
+    assert Knee(1, 0.5, 0.01).is_good(Point(1, rate, p99, errors)) == good
