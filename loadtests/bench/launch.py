@@ -28,14 +28,14 @@ from .signals import signals_held
 
 HOST: Final = "127.0.0.1"
 ROOT: Final = Path(__file__).resolve().parents[2]
-START_SECONDS: Final = 15.0
+ANSWER_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.02
 
 
 def get(port: int, path: str) -> tuple[int, bytes]:
     """Fetch a path over a connection of its own: its status and body."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=START_SECONDS)
+    connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -109,7 +109,7 @@ def running(server: Server, app: str, directory: Path, core: int, probe: Probe) 
                 start_new_session=True, env={**os.environ, "PATH": SEARCH_PATH, "BENCH_DIRECTORY": str(directory)},
             )  # fmt: skip
             started.callback(end_session, process)
-        wait_until_right(process, port, probe, log)
+        wait_until_right(process, port, probe, log, server.start_seconds)
         yield Running(server.name, port, process.pid, directory)
         if has_ended(process.pid):
             raise RoundFailed(f"the server ended during the round: {last_lines(log)}")
@@ -132,9 +132,9 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def wait_until_right(process: subprocess.Popen[bytes], port: int, probe: Probe, log: Path) -> None:
+def wait_until_right(process: subprocess.Popen[bytes], port: int, probe: Probe, log: Path, seconds: float) -> None:
     """Ask until the server answers. Raises RoundFailed for a wrong answer, for none in time, and if it ends."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         if has_ended(process.pid):
             raise RoundFailed(f"the server ended before it answered: {last_lines(log)}")
@@ -142,7 +142,7 @@ def wait_until_right(process: subprocess.Popen[bytes], port: int, probe: Probe, 
             status, body = probe.ask(port, probe.path)
         except (OSError, http.client.HTTPException) as error:
             if time.monotonic() > deadline:
-                raise RoundFailed(f"no answer within {START_SECONDS:g} s ({error}): {last_lines(log)}") from error
+                raise RoundFailed(f"no answer within {seconds:g} s ({error}): {last_lines(log)}") from error
             time.sleep(POLL_SECONDS)
             continue
         if (status, body) != (probe.status, probe.body):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from .. import wrk
-from ..launch import HOST, START_SECONDS, Probe, Running
+from ..launch import HOST, ANSWER_SECONDS, Probe, Running
 from ..servers.server import TLS
 from ..stats import Sample
 from .case import Case, Column, Options, Target
@@ -25,7 +25,7 @@ def get(port: int, path: str) -> tuple[int, bytes]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    connection = http.client.HTTPSConnection(HOST, port, timeout=START_SECONDS, context=context)
+    connection = http.client.HTTPSConnection(HOST, port, timeout=ANSWER_SECONDS, context=context)
     try:
         connection.request("GET", path)
         response = connection.getresponse()

@@ -33,6 +33,7 @@ class Server:
     """One server as the benchmark knows it.
 
     `version` answers None where the server is not installed, and then `why_missing` says more than that, if it can.
+    `start_seconds` is how long it may take until it answers.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Server:
     abilities: frozenset[str]
     files: Mapping[str, str] = field(default_factory=dict)
     why_missing: Callable[[], str] = str
+    start_seconds: float = 15.0
 
 
 def distributions(*names: str) -> Callable[[], str | None]:
