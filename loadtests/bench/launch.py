@@ -23,14 +23,14 @@ from string import Template
 from typing import Final
 
 from .errors import RoundFailed
-from .servers.server import SEARCH_PATH, Server
+from .servers.server import PEERS, SEARCH_PATH, Server
 from .signals import signals_held
 
 HOST: Final = "127.0.0.1"
 ROOT: Final = Path(__file__).resolve().parents[2]
 ANSWER_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 5.0
-POLL_SECONDS: Final = 0.02
+POLL_SECONDS: Final = 0.005
 
 
 def get(port: int, path: str) -> tuple[int, bytes]:
@@ -59,12 +59,13 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that answers. `directory` holds the case's files."""
+    """A server that answers, `start_seconds` after it was started. `directory` holds the case's files."""
 
     name: str
     port: int
     pid: int
     directory: Path
+    start_seconds: float = 0.0
 
     @property
     def host(self) -> str:
@@ -103,6 +104,7 @@ def running(server: Server, app: str, directory: Path, core: int, probe: Probe) 
     command = ["taskset", "-c", str(core), *(Template(part).substitute(values) for part in server.command)]
     log = directory / f"{server.name.replace(' ', '-')}.log"
     with ExitStack() as started:
+        begun = time.monotonic()
         with signals_held(), log.open("wb") as output:
             process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
@@ -110,7 +112,7 @@ def running(server: Server, app: str, directory: Path, core: int, probe: Probe) 
             )  # fmt: skip
             started.callback(end_session, process)
         wait_until_right(process, port, probe, log, server.start_seconds)
-        yield Running(server.name, port, process.pid, directory)
+        yield Running(server.name, port, process.pid, directory, time.monotonic() - begun)
         if has_ended(process.pid):
             raise RoundFailed(f"the server ended during the round: {last_lines(log)}")
 
@@ -119,7 +121,7 @@ def template_values(app: str, directory: Path, port: int) -> dict[str, str]:
     """Give what the names in a server's command and files stand for."""
     module, _, attribute = app.partition(":")
     return {
-        "python": sys.executable, "host": HOST, "port": str(port), "app": app, "module": module,
+        "python": sys.executable, "peers": PEERS, "scripts": str(Path(PEERS).parent), "host": HOST, "port": str(port), "app": app, "module": module,
         "attribute": attribute, "directory": str(directory), "user": getpwuid(os.geteuid()).pw_name,
         "group": getgrgid(os.getegid()).gr_name,
     }  # fmt: skip

@@ -32,6 +32,10 @@ class WrkResult:
     socket_errors: dict[str, int] = field(default_factory=dict)
     bad_statuses: int = 0
 
+    def errors(self) -> int:
+        """Count what went wrong."""
+        return sum(self.socket_errors.values()) + self.bad_statuses
+
     def failure(self) -> str | None:
         """Why this run must not be counted, or None."""
         if any(self.socket_errors.values()):
@@ -137,5 +141,5 @@ def run_wrk(url: str, connections: int, seconds: int, headers: Sequence[str] = (
     result = parse_wrk(run.stdout)
     failure = result.failure()
     if failure:
-        raise RoundFailed(failure)
+        raise RoundFailed(f"{failure}, of {result.requests:,} requests", result.errors())
     return result

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+PAUSE_SECONDS: Final = 0.05
 UPLOAD_PIECE: Final = 64 * 1024
 DOWNLOAD_PIECE: Final = 64 * 1024
 GREETING: Final = b"Hello, World!"
@@ -54,3 +55,10 @@ def count_upload(environ: WSGIEnvironment, start_response: StartResponse) -> Ite
     answer = str(length).encode()
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(answer)))])
     return [answer]
+
+
+def pause(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer a constant after 50 ms of `time.sleep`, as an application that asks another service."""
+    time.sleep(PAUSE_SECONDS)
+    start_response("200 OK", list(GREETING_FIELDS))
+    return [GREETING]

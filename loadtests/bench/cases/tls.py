@@ -77,7 +77,7 @@ KEPT: Final = Case(
     method="As the first, over TLS 1.3 with a P-256 certificate.",
     app=HELLO.app,
     probe=Probe(PROBE.path, PROBE.body, ask=get),
-    servers=(SUBJECT, "gunicorn gevent tls"),
+    servers=(SUBJECT, "gunicorn gevent tls", "gevent.pywsgi tls", "granian tls", "gunicorn gthread tls"),
     subjects=(SUBJECT,),
     needs=TLS,
     measure=measured_by_wrk(),

@@ -14,7 +14,7 @@ from ..launch import Probe, Running
 from ..load import run_client
 from ..servers.server import FILES, WSGI
 from ..stats import Sample
-from .case import Case, Column, Options, Target
+from .case import SERVERS, Case, Column, Options, Target
 
 MIB: Final = 2**20
 FILE: Final = "large.bin"
@@ -82,7 +82,7 @@ DOWNLOAD: Final = Case(
     ),
     app="loadtests.bench.apps.plain:send_file",
     probe=Probe(f"/{PROBE_FILE}", GREETING),
-    servers=("hublet", "nginx", "gunicorn gevent"),
+    servers=("hublet", "nginx", "gunicorn gevent", "gevent.pywsgi", "gunicorn gthread", "gunicorn sync"),
     needs=FILES,
     measure=measure_download,
     columns=COLUMNS,
@@ -102,7 +102,7 @@ UPLOAD: Final = Case(
     ),
     app="loadtests.bench.apps.plain:count_upload",
     probe=Probe("/", b"0"),
-    servers=("hublet", "gunicorn gevent"),
+    servers=SERVERS,
     needs=WSGI,
     measure=measure_upload,
     columns=COLUMNS,

@@ -70,4 +70,5 @@ BROADCASTING: Final = Case(
         ),
     ),
     obstacle=obstacle,
+    seconds=4.0,
 )  # fmt: skip
