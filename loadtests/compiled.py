@@ -1,4 +1,4 @@
-"""Compiles the C sources of the load tests into the build folder, where that has not been done since the last change."""
+"""Compiles the C sources of the load tests into the build folder, unless that was done since the last change."""
 
 from __future__ import annotations
 

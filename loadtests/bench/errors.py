@@ -8,7 +8,7 @@ class BenchError(Exception):
 
 
 class RoundFailed(BenchError):
-    """One round of one server gave no figure that can be trusted. `reason` and the `errors` counted go into the report."""
+    """One round of one server gave no figure that can be trusted. `reason` and the number of `errors` are reported."""
 
     def __init__(self, reason: str, errors: int = 0) -> None:
         self.reason = reason

@@ -13,7 +13,7 @@ from base64 import b64encode
 from http import HTTPStatus
 from typing import Final
 
-from .launch import HOST, ANSWER_SECONDS, Probe
+from .launch import ANSWER_SECONDS, HOST, Probe
 
 ECHOED: Final = b"Hello, World!"
 TEXT: Final = 0x81  # a whole message

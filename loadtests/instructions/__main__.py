@@ -63,7 +63,9 @@ def check(revision: str | None) -> bool:
         show(str(comparison))
     passed = all(comparison.passed for comparison in comparisons)
     if not passed:
-        show(f"A request costs over {GROWTH_PERCENT} % more: find out why, or, if it is worth it, record it by --update.")
+        show(
+            f"A request costs over {GROWTH_PERCENT} % more: find out why, or, if it is worth it, record it by --update."
+        )
     return passed
 
 

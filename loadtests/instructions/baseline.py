@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hublet.servers.http1 import connection
 
@@ -61,11 +61,11 @@ def read_baseline(environment: Environment, path: Path = BASELINE) -> dict[str, 
     return None
 
 
-def read_entries(path: Path) -> list[dict[str, dict[str, int]]]:
+def read_entries(path: Path) -> list[dict[str, Any]]:
     """Read the file; it has an entry for each environment."""
     if not path.exists():
         return []
-    entries: list[dict[str, dict[str, int]]] = json.loads(path.read_text())
+    entries: list[dict[str, Any]] = json.loads(path.read_text())
     return entries
 
 

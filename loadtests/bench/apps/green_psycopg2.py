@@ -1,4 +1,4 @@
-"""psycopg2 under gevent: waits yield to the hub, where gevent has patched the process and nothing else does that yet."""
+"""psycopg2 under gevent: its waits yield to the hub, where gevent has patched the process and nothing else does it."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ SUBJECT: Final = "hublet"
 # Those that wait for many requests on one thread, and all that run the same WSGI application.
 EVENTS: Final = ("hublet", "gunicorn gevent", "gevent.pywsgi", "uWSGI gevent")
 SERVERS: Final = (
-    *EVENTS, "bjoern", "fastwsgi", "granian", "gunicorn gthread", "gunicorn sync", "waitress", "cheroot", "uvicorn a2wsgi",
+    *EVENTS, "bjoern", "fastwsgi", "granian", "gunicorn gthread", "gunicorn sync", "waitress", "cheroot",
+    "uvicorn a2wsgi",
 )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from .waiting_briefly import MANY, MANY_SECONDS, obstacle
 SERVERS: Final = ("hublet", "gunicorn gevent", "gevent.pywsgi", "granian")
 YIELDING: Final = SERVERS[:3]
 FIGURES: Final = {
-    "rate": "requests in a second", "p99_ms": "p99, ms", "mib": "memory, MiB", "cost_us": "processor time of a request, µs",
+    "rate": "requests in a second", "p99_ms": "p99, ms", "mib": "memory, MiB",
+    "cost_us": "processor time of a request, µs",
 }  # fmt: skip
 
 

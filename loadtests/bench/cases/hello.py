@@ -1,4 +1,4 @@
-"""Requests for a constant, as fast as 64 keep-alive connections carry them: plain, from a browser, and as JSON by Flask."""
+"""Requests for a constant, as fast as 64 keep-alive connections carry them: plain, from a browser, as JSON by Flask."""
 
 from __future__ import annotations
 

@@ -29,7 +29,9 @@ def measure(server: Running, options: Options) -> Sample:
         during = settled_resident_bytes(server)
         lost = int(load.finish()["lost"])
     if errors or lost:
-        raise RoundFailed(f"of {options.connections:,} connections {errors:,} failed and {lost:,} were lost", errors + lost)
+        raise RoundFailed(
+            f"of {options.connections:,} connections {errors:,} failed and {lost:,} were lost", errors + lost
+        )
     return {
         "connections": float(options.connections),
         "bytes": (during - before) / options.connections,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from .. import wrk
-from ..launch import HOST, ANSWER_SECONDS, Probe, Running
+from ..launch import ANSWER_SECONDS, HOST, Probe, Running
 from ..servers.server import TLS
 from ..stats import Sample
 from .case import Case, Column, Options, Target

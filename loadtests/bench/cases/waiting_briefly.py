@@ -23,7 +23,9 @@ def measured_with(connections: int) -> Callable[[Running, Options], Sample]:
     def measure(server: Running, options: Options) -> Sample:
         count = min(connections, options.connections)
         wrk.run_wrk(server.url(), min(count, 64), WARM_UP_SECONDS)
-        result = wrk.run_wrk(server.url(), count, max(options.seconds, MANY_SECONDS) if count >= MANY else options.seconds)
+        result = wrk.run_wrk(
+            server.url(), count, max(options.seconds, MANY_SECONDS) if count >= MANY else options.seconds
+        )
         return {"rate": result.rate, "p50_ms": result.percentiles["50"], "p99_ms": result.percentiles["99"]}
 
     return measure

@@ -1,4 +1,4 @@
-"""Many slow clients at once: each uploads a small body piece by piece, checks the answer, and begins again, on a new connection.
+"""Many slow clients at once: each uploads a small body piece by piece and checks the answer, again and again.
 
 They go on until the standard input is closed, and then tell how many requests were answered, how many failed, and how
 long answers took after the last piece. Whoever waits longer than is reasonable has failed, too.
