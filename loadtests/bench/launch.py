@@ -122,7 +122,8 @@ def template_values(app: str, directory: Path, port: int) -> dict[str, str]:
     module, _, attribute = app.partition(":")
     return {
         "python": sys.executable, "peers": PEERS, "scripts": str(Path(PEERS).parent), "host": HOST,
-        "port": str(port), "app": app, "module": module, "attribute": attribute, "directory": str(directory), "user": getpwuid(os.geteuid()).pw_name,
+        "port": str(port), "app": app, "module": module, "attribute": attribute, "directory": str(directory),
+        "user": getpwuid(os.geteuid()).pw_name,
         "group": getgrgid(os.getegid()).gr_name,
     }  # fmt: skip
 

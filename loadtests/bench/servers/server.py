@@ -2,8 +2,8 @@
 
 Commands and files are `string.Template` texts. Names that they may use: $python (hublet's interpreter), $peers (that of
 the other servers, which live in an environment of their own where BENCH_PEERS names its interpreter), $scripts (the
-folder of that), $host, $port, $app (module:attribute), $module and $attribute (its two parts), $directory (temporary, where the case's and the server's files are), $user and
-$group (who runs the benchmark).
+folder of that), $host, $port, $app (module:attribute), $module and $attribute (its two
+parts), $directory (temporary, where the case's and the server's files are), $user and $group (who runs the benchmark).
 """
 
 from __future__ import annotations
