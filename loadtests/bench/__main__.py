@@ -67,6 +67,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="size of a transfer (%(default)s)",
     )
     parser.add_argument(
+        "--warm-up", type=int, choices=(0, 1, 2), default=DEFAULTS.warm_up, help="seconds before a round (%(default)s)"
+    )
+    parser.add_argument(
         "--server-core", type=int, default=DEFAULTS.server_core, metavar="N", help="default: %(default)s"
     )
     parser.add_argument("--load-core", type=int, default=DEFAULTS.load_core, metavar="N", help="default: %(default)s")
@@ -116,7 +119,8 @@ def show(line: str) -> None:
 def run_comparison(arguments: argparse.Namespace, command: str) -> Run:
     """Run the chosen cases one after another. Raises UsageError before anything is started."""
     options = Options(
-        rounds=arguments.rounds, seconds=arguments.duration, connections=arguments.connections,
+        rounds=arguments.rounds, seconds=arguments.duration, warm_up=arguments.warm_up,
+        connections=arguments.connections,
         transfer_mib=arguments.transfer_mib, server_core=arguments.server_core, load_core=arguments.load_core,
     )  # fmt: skip
     chosen = [(case, choose_servers(case, arguments.servers)) for case in choose_cases(arguments.only)]

@@ -125,6 +125,12 @@ def is_installed() -> bool:
     return shutil.which(PROGRAM) is not None
 
 
+def warm_up(url: str, connections: int, seconds: int, headers: Sequence[str] = ()) -> None:
+    """Load `url` as `run_wrk` does, for no figures, and not at all if `seconds` is 0."""
+    if seconds:
+        run_wrk(url, connections, seconds, headers)
+
+
 def run_wrk(url: str, connections: int, seconds: int, headers: Sequence[str] = ()) -> WrkResult:
     """Load `url` from one thread for `seconds`. Raises RoundFailed unless every single response was good."""
     command = [PROGRAM, "--latency", "-t1", f"-c{connections}", f"-d{seconds}s", f"--timeout={TIMEOUT_SECONDS}s"]

@@ -26,10 +26,14 @@ SERVERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How large the run is: `rounds` of `seconds` each, `connections` for the crowded cases, MiB for the transfers."""
+    """How large the run is: `connections` are those of the crowded cases, MiB those of the transfers.
+
+    There are `rounds` of `seconds` each, which begin after `warm_up` seconds.
+    """
 
     rounds: int = 3
     seconds: int = 2
+    warm_up: int = 1
     connections: int = 10_000
     transfer_mib: int = 1024
     server_core: int = 0

@@ -9,7 +9,7 @@ from .. import wrk
 from ..launch import Running
 from ..stats import Sample
 from .case import Case, Column, Options
-from .hello import PROBE, WARM_UP_SECONDS
+from .hello import PROBE
 from .waiting_briefly import MANY, MANY_SECONDS, obstacle
 
 SERVERS: Final = ("hublet", "gunicorn gevent", "gevent.pywsgi", "granian")
@@ -24,7 +24,7 @@ def measured_at(points: tuple[int, ...]) -> Callable[[Running, Options], Sample]
     """Make the measurement of a round: one server, and wrk with each number of connections."""
 
     def measure(server: Running, options: Options) -> Sample:
-        wrk.run_wrk(server.url(), 16, WARM_UP_SECONDS)
+        wrk.warm_up(server.url(), 16, options.warm_up)
         sample: dict[str, float] = {}
         for point in points:
             count = min(point, options.connections)

@@ -13,7 +13,6 @@ from ..stats import Sample
 from .case import SERVERS, Case, Column, Options, Target
 
 CONNECTIONS: Final = 64
-WARM_UP_SECONDS: Final = 1
 
 # What Chrome on Linux sends on a navigation, beside Host and Connection.
 CHROME: Final = (
@@ -41,7 +40,7 @@ def measured_by_wrk(headers: Sequence[str] = (), path: str = "/") -> Callable[[R
     """Make the measurement of a round whose requests carry these header lines."""
 
     def measure(server: Running, options: Options) -> Sample:
-        wrk.run_wrk(server.url(path), CONNECTIONS, WARM_UP_SECONDS, headers)
+        wrk.warm_up(server.url(path), CONNECTIONS, options.warm_up, headers)
         result = wrk.run_wrk(server.url(path), CONNECTIONS, options.seconds, headers)
         return {"rate": result.rate, "p50_ms": result.percentiles["50"], "p99_ms": result.percentiles["99"]}
 

@@ -10,7 +10,7 @@ from ..launch import Probe, Running
 from ..load import client
 from ..stats import Sample
 from .case import SERVERS, Case, Column, Options
-from .hello import COLUMNS, CONNECTIONS, WARM_UP_SECONDS, obstacle
+from .hello import COLUMNS, CONNECTIONS, obstacle
 
 SLOW: Final = 200
 
@@ -19,7 +19,7 @@ def measure(server: Running, options: Options) -> Sample:
     """Measure the fast clients while the slow ones are at work; errors of either fail the round."""
     with client("slow", "--port", str(server.port), "--connections", str(SLOW)) as slow:
         slow.read_answer()
-        wrk.run_wrk(server.url(), CONNECTIONS, WARM_UP_SECONDS)  # the slow ones begin to be answered meanwhile
+        wrk.warm_up(server.url(), CONNECTIONS, options.warm_up)  # the slow ones begin to be answered meanwhile
         result = wrk.run_wrk(server.url(), CONNECTIONS, max(2, options.seconds))
         answer = slow.finish()
     if answer["errors"] or not answer["answered"]:

@@ -15,7 +15,7 @@ from ..launch import ANSWER_SECONDS, HOST, Probe, Running
 from ..servers.server import TLS
 from ..stats import Sample
 from .case import Case, Column, Options, Target
-from .hello import COLUMNS, CONNECTIONS, HELLO, PROBE, WARM_UP_SECONDS
+from .hello import COLUMNS, CONNECTIONS, HELLO, PROBE
 
 SUBJECT: Final = "hublet tls"
 
@@ -58,7 +58,7 @@ def measured_by_wrk(headers: Sequence[str] = ()) -> Callable[[Running, Options],
 
     def measure(server: Running, options: Options) -> Sample:
         url = f"https://{HOST}:{server.port}/"
-        wrk.run_wrk(url, CONNECTIONS, WARM_UP_SECONDS, headers)
+        wrk.warm_up(url, CONNECTIONS, options.warm_up, headers)
         before = server.processor_seconds()
         result = wrk.run_wrk(url, CONNECTIONS, options.seconds, headers)
         return {

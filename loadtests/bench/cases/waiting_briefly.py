@@ -9,7 +9,7 @@ from .. import wrk
 from ..launch import Running
 from ..stats import Sample
 from .case import EVENTS, SERVERS, Case, Options, too_few_descriptors
-from .hello import COLUMNS, PROBE, WARM_UP_SECONDS
+from .hello import COLUMNS, PROBE
 from .hello import obstacle as no_wrk
 
 # So many connections take a while to be made, by wrk in the time that it measures.
@@ -22,7 +22,7 @@ def measured_with(connections: int) -> Callable[[Running, Options], Sample]:
 
     def measure(server: Running, options: Options) -> Sample:
         count = min(connections, options.connections)
-        wrk.run_wrk(server.url(), min(count, 64), WARM_UP_SECONDS)
+        wrk.warm_up(server.url(), min(count, 64), options.warm_up)
         result = wrk.run_wrk(
             server.url(), count, max(options.seconds, MANY_SECONDS) if count >= MANY else options.seconds
         )
