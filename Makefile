@@ -33,7 +33,7 @@ lint: $(VENV)/.built-lint  ## ruff and mypy
 bench: $(VENV)/.built-bench $(PEERS)/.built  ## parts of the comparison, chosen by ARGS: --only, --servers, --rounds, --duration
 	BENCH_PEERS=$(abspath $(PEERS))/bin/python $(BIN)/python -m loadtests.bench $(ARGS)
 
-compare:  ## hublet beside its peers, all of it in 25 minutes (ARGS=--quick: 8): writes docs/benchmarks.* and README.rst's block
+compare:  ## hublet beside its peers, all of it in 25 minutes (ARGS=--quick: 8, into build/benchmarks): writes docs/benchmarks.*, README.rst's block
 	$(MAKE) bench ARGS="--compare $(ARGS)"
 
 bench-check: $(VENV)/.built-test  ## fail if a request costs over 3 % more instructions than the baseline says

@@ -12,8 +12,9 @@ from typing import Final
 
 from .cases.case import Case, Options
 
-# To start a server, warm it up, and end it.
-ROUND_SECONDS: Final = 2.2
+# To start a server and to end it.
+ROUND_SECONDS: Final = 1.2
+FULL_CONNECTIONS: Final = 10_000
 
 
 class Schedule:
@@ -35,7 +36,8 @@ class Schedule:
 
     def seconds_of(self, case: Case) -> float:
         """Estimate one round of one server."""
-        return max(0.5, ROUND_SECONDS + self.options.seconds + case.seconds)
+        extra = case.seconds * min(1.0, self.options.connections / FULL_CONNECTIONS)
+        return max(0.5, ROUND_SECONDS + self.options.warm_up + self.options.seconds + extra)
 
     def rounds(self, case: Case) -> int:
         """How many rounds a case has if there is time for all."""

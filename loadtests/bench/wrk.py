@@ -147,5 +147,6 @@ def run_wrk(url: str, connections: int, seconds: int, headers: Sequence[str] = (
     result = parse_wrk(run.stdout)
     failure = result.failure()
     if failure:
-        raise RoundFailed(f"{failure}, of {result.requests:,} requests", result.errors())
+        answered = f"; {result.requests:,} were answered" if result.requests else ""
+        raise RoundFailed(failure + answered, result.errors())
     return result

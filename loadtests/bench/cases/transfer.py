@@ -67,6 +67,9 @@ def measure_transfer(client: str, server: Running, options: Options, *arguments:
     }
 
 
+# The clients keep their connection, which gunicorn's sync worker ends after each response.
+KEEPING: Final = tuple(server for server in SERVERS if server != "gunicorn sync")
+
 COLUMNS: Final = (
     Column("GB/s", "{gigabytes_per_second:.2f}"),
     Column("MiB each", "{mib:,.0f}"),
@@ -82,7 +85,7 @@ DOWNLOAD: Final = Case(
     ),
     app="loadtests.bench.apps.plain:send_file",
     probe=Probe(f"/{PROBE_FILE}", GREETING),
-    servers=("hublet", "nginx", "gunicorn gevent", "gevent.pywsgi", "gunicorn gthread", "gunicorn sync"),
+    servers=("hublet", "nginx", "gunicorn gevent", "gevent.pywsgi", "gunicorn gthread"),
     needs=FILES,
     measure=measure_download,
     columns=COLUMNS,
@@ -102,7 +105,7 @@ UPLOAD: Final = Case(
     ),
     app="loadtests.bench.apps.plain:count_upload",
     probe=Probe("/", b"0"),
-    servers=SERVERS,
+    servers=KEEPING,
     needs=WSGI,
     measure=measure_upload,
     columns=COLUMNS,
