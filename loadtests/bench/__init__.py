@@ -12,7 +12,7 @@ run mean anything elsewhere.
     stats.py, ranking.py, targets.py, charts.py, report.py, machine.py, readme.py
                  from samples to docs/benchmarks.md, docs/benchmarks.json, docs/benchmarks/ and README.rst's block
 
-`make bench` runs parts (--only, --servers, --rounds, --duration) and prints them; `make compare` runs all of it within a
+`make bench` runs parts (--only, --servers, --rounds, --duration) and prints them; `make compare` runs all within a
 bounded time (--compare) and writes. The other servers have an environment of their own, whose interpreter BENCH_PEERS
 names; without it they are looked for in this one.
 """
