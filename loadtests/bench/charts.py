@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from .runner import CaseResult
 
 OURS: Final = "#c0392b"
 OTHERS: Final = "#7f8c8d"
-COLOURS: Final = (OURS, "#2c3e50", "#2980b9", "#27ae60", "#8e44ad")
+COLOURS: Final = (OURS, "#2c3e50", "#2980b9", "#27ae60", "#8e44ad", "#d35400", "#16a085", "#7f8c8d")
 # Text stays text, and the same data gives the same bytes.
 matplotlib.rcParams["svg.fonttype"] = "none"
 matplotlib.rcParams["svg.hashsalt"] = SUBJECT
@@ -66,10 +67,10 @@ def draw_curves(result: CaseResult) -> Figure:
     figure = Figure(figsize=(10, 7), layout="constrained")
     for axes, (name, heading) in zip(figure.subplots(2, 2).flat, headings.items(), strict=True):
         for number, outcome in enumerate(result.results):
-            if not outcome.samples:
+            if not outcome.ranked:
                 continue
             summary = outcome.summary(result.case)
-            values = [summary[f"{name}_{point}"] for point in points]
+            values = [summary[f"{name}_{point}"] or math.nan for point in points]  # less than a tick of the clock
             axes.plot(points, values, marker="o", label=outcome.server, color=COLOURS[number % len(COLOURS)])
         axes.set_xscale("log")
         axes.set_yscale("log")
