@@ -3,12 +3,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PEERS ?= $(VENV)-peers
 HOST ?= 127.0.0.1
 PORT ?= 8000
 SECONDS ?= 60
 SOURCES := setup.py pyproject.toml $(shell find entry runtime patches servers loadtests/locusts -name '*.py' -o -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: serve test test-all lint bench autobahn fuzz docs clean packages
+.PHONY: serve test test-all lint bench compare bench-check autobahn fuzz docs clean packages
 
 serve: $(VENV)/.built-demo  ## build hublet and serve the demo on http://HOST:PORT
 	$(BIN)/hublet examples.ticker.app:app --bind $(HOST):$(PORT) --grace 2
@@ -29,8 +30,14 @@ lint: $(VENV)/.built-lint  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p hublet -p tests -p loadtests -p examples
 
-bench: $(VENV)/.built-bench  ## hublet beside its peers: writes docs/benchmarks.md and docs/benchmarks.json
-	$(BIN)/python -m loadtests.bench $(ARGS)
+bench: $(VENV)/.built-bench $(PEERS)/.built  ## parts of the comparison, chosen by ARGS: --only, --servers, --rounds, --duration
+	BENCH_PEERS=$(abspath $(PEERS))/bin/python $(BIN)/python -m loadtests.bench $(ARGS)
+
+compare:  ## hublet beside its peers, all of it in 25 minutes (ARGS=--quick: 8, into build/benchmarks): writes docs/benchmarks.*, README.rst's block
+	$(MAKE) bench ARGS="--compare $(ARGS)"
+
+bench-check: $(VENV)/.built-test  ## fail if a request costs over 3 % more instructions than the baseline says
+	$(BIN)/python -m loadtests.instructions $(ARGS)
 
 autobahn: $(VENV)/.built-test  ## every case of the Autobahn WebSocket Testsuite against hublet
 	$(BIN)/python -m tests.autobahn $(ARGS)
@@ -50,7 +57,7 @@ packages:
 	tests/install-packages.sh
 
 # Before the stamps of their groups: bjoern is compiled against a Debian package. Lint and the demo need none.
-$(VENV)/.built-test $(VENV)/.built-bench: | packages
+$(VENV)/.built-test $(VENV)/.built-bench $(PEERS)/.built: | packages
 
 # One environment; a stamp for each set of packages that a command needs.
 $(BIN)/pip:
@@ -63,4 +70,11 @@ $(VENV)/.built: $(BIN)/pip $(SOURCES)
 
 $(VENV)/.built-demo $(VENV)/.built-test $(VENV)/.built-bench $(VENV)/.built-lint: $(VENV)/.built-%: $(VENV)/.built
 	$(BIN)/pip install --quiet --group $*
+	touch $@
+
+# The other servers have an environment of their own, so that what they need never meets what hublet needs.
+$(PEERS)/.built: pyproject.toml
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --upgrade 'pip>=25.1'
+	$(PEERS)/bin/pip install --quiet --group peers
 	touch $@

@@ -3,7 +3,7 @@
 set -euo pipefail
 declare -A provides=(
     [curl]=curl [wrk]=wrk [nginx]=nginx-light [apache2]=apache2-bin [chromium]=chromium
-    [gcc]=gcc [node]=nodejs [npm]=npm
+    [gcc]=gcc [valgrind]=valgrind [node]=nodejs [npm]=npm
 )
 # Of what is compiled here: the WebSocket load generator, and bjoern.
 declare -A headers=([zlib.h]=zlib1g-dev [ev.h]=libev-dev)
@@ -16,6 +16,7 @@ done
 for header in "${!headers[@]}"; do
     [ -e "/usr/include/$header" ] || missing+=("${headers[$header]}")
 done
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql) # off PATH, and so are its programs
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     echo "these programs are needed and missing; install the packages: ${missing[*]}" >&2

@@ -8,5 +8,11 @@ run mean anything elsewhere.
     launch.py    one server's life                 clients/  load generators, run as processes on their own core
     load.py      one load client's life            signals.py  how all of it is ended early
     runner.py    cases x rounds x servers          apps/     what the servers run
-    stats.py, targets.py, report.py, machine.py    from samples to docs/benchmarks.md and docs/benchmarks.json
+    schedule.py  the time that there is        postgres.py  the database of a case
+    stats.py, ranking.py, targets.py, charts.py, report.py, machine.py, readme.py
+                 from samples to docs/benchmarks.md, docs/benchmarks.json, docs/benchmarks/ and README.rst's block
+
+`make bench` runs parts (--only, --servers, --rounds, --duration) and prints them; `make compare` runs all within a
+bounded time (--compare) and writes. The other servers have an environment of their own, whose interpreter BENCH_PEERS
+names; without it they are looked for in this one.
 """

@@ -14,14 +14,20 @@ from .cases import CASES
 from .cases.case import Case, Options
 from .errors import UsageError
 from .machine import arrange_process, describe_machine, require_machine
+from .readme import README, update_readme
 from .report import Run, to_markdown, write_report
 from .runner import CaseResult, choose_servers, run_case
+from .schedule import Schedule
 from .servers import BY_NAME
 from .servers.server import program
 from .signals import end_on_signals
 
 DOCS: Final = Path("docs")
+ROUGH: Final = Path("build/benchmarks")  # one round is not for publishing
 DEFAULTS: Final = Options()
+# What --compare stands for. Two cores do about the half of the rounds of three in time: the schedule chooses.
+WHOLE: Final = {"rounds": 3, "duration": 1, "transfer_mib": 256, "budget": 25}
+QUICK: Final = {"rounds": 1, "duration": 1, "transfer_mib": 128, "warm_up": 0, "budget": 8, "connections": 1000}
 CASE_NAMES: Final = tuple(case.name for case in CASES)
 
 
@@ -62,14 +68,42 @@ def make_parser() -> argparse.ArgumentParser:
         help="size of a transfer (%(default)s)",
     )
     parser.add_argument(
+        "--warm-up", type=int, choices=(0, 1, 2), default=DEFAULTS.warm_up, help="seconds before a round (%(default)s)"
+    )
+    parser.add_argument(
         "--server-core", type=int, default=DEFAULTS.server_core, metavar="N", help="default: %(default)s"
     )
     parser.add_argument("--load-core", type=int, default=DEFAULTS.load_core, metavar="N", help="default: %(default)s")
     parser.add_argument(
         "--output", type=Path, metavar="DIR",
-        help=f"where the report is written; default: {DOCS}, or nowhere if cases or servers were selected",
+        help=f"where the report is written; default: only printed, and {DOCS} with --compare",
     )  # fmt: skip
+    parser.add_argument(
+        "--budget", type=positive, metavar="MIN", help="leave out rounds, but for the first, that would take longer"
+    )
+    parser.add_argument(
+        "--compare", action="store_true",
+        help="the whole matrix within 25 minutes; writes docs/benchmarks.* and README.rst's block (make compare)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--quick", action="store_true", help=f"with --compare: one short round of each, in 8 minutes, into {ROUGH}"
+    )
     return parser
+
+
+def apply_profile(arguments: argparse.Namespace) -> None:
+    """Turn --compare and --quick into what they stand for. Raises UsageError where they are used wrongly."""
+    if arguments.quick and not arguments.compare:
+        raise UsageError("--quick goes with --compare; parts are shortened by --rounds and --duration")
+    if not arguments.compare:
+        return
+    if arguments.only or arguments.servers:
+        raise UsageError("--compare is the whole matrix: leave out --only and --servers, or leave out --compare")
+    profile = QUICK if arguments.quick else WHOLE
+    for name, value in profile.items():
+        if getattr(arguments, name) == make_parser().get_default(name):
+            setattr(arguments, name, value)
+    arguments.output = arguments.output or (ROUGH if arguments.quick else DOCS)
 
 
 def choose_cases(wanted: Sequence[str]) -> list[Case]:
@@ -88,14 +122,18 @@ def show(line: str) -> None:
 def run_comparison(arguments: argparse.Namespace, command: str) -> Run:
     """Run the chosen cases one after another. Raises UsageError before anything is started."""
     options = Options(
-        rounds=arguments.rounds, seconds=arguments.duration, connections=arguments.connections,
+        rounds=arguments.rounds, seconds=arguments.duration, warm_up=arguments.warm_up,
+        connections=arguments.connections,
         transfer_mib=arguments.transfer_mib, server_core=arguments.server_core, load_core=arguments.load_core,
     )  # fmt: skip
     chosen = [(case, choose_servers(case, arguments.servers)) for case in choose_cases(arguments.only)]
     require_machine(options)
     arrange_process(options)
     machine = describe_machine()
-    results = [run_case(case, servers, options, show) for case, servers in chosen if servers]
+    budget = arguments.budget * 60 if arguments.budget else None
+    schedule = Schedule([(case, len(servers)) for case, servers in chosen], options, budget)
+    show(f"about {schedule.remaining_seconds() / 60:.0f} minutes")
+    results = [run_case(case, servers, options, show, schedule) for case, servers in chosen if servers]
     compared = {server.name: server.version() or "not installed" for _, servers in chosen for server in servers}
     return Run(
         date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -114,17 +152,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = make_parser().parse_args(given)
     end_on_signals()
     try:
+        apply_profile(arguments)
         run = run_comparison(arguments, shlex.join(["python", "-m", "loadtests.bench", *given]))
     except UsageError as error:
         show(f"loadtests.bench: {error}")
         return 2
-    selected = arguments.only or arguments.servers
-    output = arguments.output or (None if selected else DOCS)
-    if output is None:
+    if arguments.output is None:
         print(to_markdown(run))
     else:
-        for path in write_report(run, output):
+        for path in write_report(run, arguments.output):
             show(f"wrote {path}")
+        if arguments.output == DOCS:
+            update_readme()
+            show(f"wrote {README.name}'s block")
     return 0 if all(is_complete(result) for result in run.results) else 1
 
 

@@ -8,10 +8,11 @@ class BenchError(Exception):
 
 
 class RoundFailed(BenchError):
-    """One round of one server gave no figure that can be trusted. `reason` goes into the report."""
+    """One round of one server gave no figure that can be trusted. `reason` and the number of `errors` are reported."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, errors: int = 0) -> None:
         self.reason = reason
+        self.errors = errors
         super().__init__(reason)
 
 

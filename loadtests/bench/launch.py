@@ -23,19 +23,19 @@ from string import Template
 from typing import Final
 
 from .errors import RoundFailed
-from .servers.server import SEARCH_PATH, Server
+from .servers.server import PEERS, SEARCH_PATH, Server
 from .signals import signals_held
 
 HOST: Final = "127.0.0.1"
 ROOT: Final = Path(__file__).resolve().parents[2]
-START_SECONDS: Final = 15.0
+ANSWER_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 5.0
-POLL_SECONDS: Final = 0.02
+POLL_SECONDS: Final = 0.005
 
 
 def get(port: int, path: str) -> tuple[int, bytes]:
     """Fetch a path over a connection of its own: its status and body."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=START_SECONDS)
+    connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -59,12 +59,13 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that answers. `directory` holds the case's files."""
+    """A server that answers, `start_seconds` after it was started. `directory` holds the case's files."""
 
     name: str
     port: int
     pid: int
     directory: Path
+    start_seconds: float = 0.0
 
     @property
     def host(self) -> str:
@@ -103,14 +104,15 @@ def running(server: Server, app: str, directory: Path, core: int, probe: Probe) 
     command = ["taskset", "-c", str(core), *(Template(part).substitute(values) for part in server.command)]
     log = directory / f"{server.name.replace(' ', '-')}.log"
     with ExitStack() as started:
+        begun = time.monotonic()
         with signals_held(), log.open("wb") as output:
             process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                 start_new_session=True, env={**os.environ, "PATH": SEARCH_PATH, "BENCH_DIRECTORY": str(directory)},
             )  # fmt: skip
             started.callback(end_session, process)
-        wait_until_right(process, port, probe, log)
-        yield Running(server.name, port, process.pid, directory)
+        wait_until_right(process, port, probe, log, server.start_seconds)
+        yield Running(server.name, port, process.pid, directory, time.monotonic() - begun)
         if has_ended(process.pid):
             raise RoundFailed(f"the server ended during the round: {last_lines(log)}")
 
@@ -119,8 +121,9 @@ def template_values(app: str, directory: Path, port: int) -> dict[str, str]:
     """Give what the names in a server's command and files stand for."""
     module, _, attribute = app.partition(":")
     return {
-        "python": sys.executable, "host": HOST, "port": str(port), "app": app, "module": module,
-        "attribute": attribute, "directory": str(directory), "user": getpwuid(os.geteuid()).pw_name,
+        "python": sys.executable, "peers": PEERS, "scripts": str(Path(PEERS).parent), "host": HOST,
+        "port": str(port), "app": app, "module": module, "attribute": attribute, "directory": str(directory),
+        "user": getpwuid(os.geteuid()).pw_name,
         "group": getgrgid(os.getegid()).gr_name,
     }  # fmt: skip
 
@@ -132,9 +135,9 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def wait_until_right(process: subprocess.Popen[bytes], port: int, probe: Probe, log: Path) -> None:
+def wait_until_right(process: subprocess.Popen[bytes], port: int, probe: Probe, log: Path, seconds: float) -> None:
     """Ask until the server answers. Raises RoundFailed for a wrong answer, for none in time, and if it ends."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         if has_ended(process.pid):
             raise RoundFailed(f"the server ended before it answered: {last_lines(log)}")
@@ -142,7 +145,7 @@ def wait_until_right(process: subprocess.Popen[bytes], port: int, probe: Probe, 
             status, body = probe.ask(port, probe.path)
         except (OSError, http.client.HTTPException) as error:
             if time.monotonic() > deadline:
-                raise RoundFailed(f"no answer within {START_SECONDS:g} s ({error}): {last_lines(log)}") from error
+                raise RoundFailed(f"no answer within {seconds:g} s ({error}): {last_lines(log)}") from error
             time.sleep(POLL_SECONDS)
             continue
         if (status, body) != (probe.status, probe.body):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from .cases.case import SUBJECT
+from .charts import write_charts
+from .ranking import in_order, not_first, show_extent
 from .runner import CaseResult, ServerResult
 from .stats import ratio
 from .targets import Verdict, judge
 
 MARKDOWN: Final = "benchmarks.md"
 JSON: Final = "benchmarks.json"
+CHARTS: Final = "benchmarks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +35,31 @@ class Run:
 
 
 def write_report(run: Run, directory: Path) -> list[Path]:
-    """Write both files into `directory` and return their paths."""
+    """Write both files and the plots into `directory` and return their paths."""
     directory.mkdir(parents=True, exist_ok=True)
+    charts = write_charts(list(run.results), directory / CHARTS)
     markdown, json_file = directory / MARKDOWN, directory / JSON
-    markdown.write_text(to_markdown(run))
+    markdown.write_text(to_markdown(run, {name: str(path.relative_to(directory)) for name, path in charts.items()}))
     json_file.write_text(json.dumps(to_json(run), indent=2) + "\n")
-    return [markdown, json_file]
+    return [markdown, json_file, *charts.values()]
 
 
-def to_markdown(run: Run) -> str:
-    """Write the whole report for readers."""
+def to_markdown(run: Run, charts: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Write the whole report for readers; `charts` are the plots by the cases' names."""
+    losses = [f"- {loss}" for result in run.results if (loss := not_first(result))]
     parts = [
         "# Benchmarks",
         f"Written by `{run.command}` on {run.date}. Every server ran alone on one core with the load generator on "
-        f"another, for {run.rounds} {'round' if run.rounds == 1 else 'rounds'} of {run.seconds} s, interleaved; "
-        f'figures are medians over the rounds. "{SUBJECT} is" says how many times as good {SUBJECT} was, as a ratio '
+        f"another, for at most {run.rounds} {'round' if run.rounds == 1 else 'rounds'} of {run.seconds} s, "
+        "interleaved; figures are medians over the rounds, with the least and the greatest beside them. A server that "
+        "dropped a request, or failed in a round, is not ranked, however fast it was. "
+        f'"{SUBJECT} is" says how many times as good {SUBJECT} was, as a ratio '
         "of these medians: such ratios can be compared with those of other machines, the figures themselves cannot.",
+        f"## Where {SUBJECT} is not first",
+        "\n".join(losses) or "Nowhere in this run.",
         "## Targets",
         table(("Target", "Aim", "Measured", "Verdict"), [verdict_row(v) for r in run.results for v in judge(r)]),
-        *(case_section(result) for result in run.results),
+        *(case_section(result, charts.get(result.case.name)) for result in run.results),
         "## Versions and machine",
         table(("", ""), [*run.versions.items(), *run.machine.items()]),
     ]
@@ -64,7 +74,7 @@ def verdict_row(verdict: Verdict) -> tuple[str, ...]:
     return (target.text, f"{target.sense} {target.bound:g}{unit}", measured, verdict.text)
 
 
-def case_section(result: CaseResult) -> str:
+def case_section(result: CaseResult, chart: str | None = None) -> str:
     """Write a case: what was done, a row for each server, and what went wrong."""
     case = result.case
     parts = [f"## {case.title}", case.method]
@@ -72,8 +82,12 @@ def case_section(result: CaseResult) -> str:
         parts.append(f"**Skipped:** {result.skipped}.")
     else:
         ratios = (f"{subject} is" for subject in case.subjects)
-        headings = ("Server", *(column.heading for column in case.columns), *ratios, "Failed rounds")
-        parts.append(table(headings, (server_row(result, outcome) for outcome in result.results)))
+        columns = (column.heading for column in case.columns)
+        headings = ("#", "Server", *columns, "least to greatest", *ratios, "Errors", "Failed rounds")
+        ordered = enumerate(in_order(result), 1)
+        parts.append(table(headings, (server_row(result, outcome, place) for place, outcome in ordered)))
+    if chart:
+        parts.append(f"![{case.title}]({chart})")
     if result.missing:
         parts.append(f"Not installed, so not compared: {', '.join(result.missing)}.")
     reasons = [f"- {o.server}: {reason}" for o in result.results for reason in dict.fromkeys(o.failures)]
@@ -82,20 +96,21 @@ def case_section(result: CaseResult) -> str:
     return "\n\n".join(parts)
 
 
-def server_row(result: CaseResult, outcome: ServerResult) -> tuple[str, ...]:
+def server_row(result: CaseResult, outcome: ServerResult, place: int) -> tuple[str, ...]:
     """Write a server's row of a case."""
     case = result.case
     summary = outcome.summary(case)
     cells = [column.form.format_map(summary) if summary else "" for column in case.columns]
     failed = f"{len(outcome.failures)} of {len(outcome.failures) + len(outcome.samples)}" if outcome.failures else "0"
     ratios = (ratio_cell(result, subject, outcome) for subject in case.subjects)
-    return (outcome.server, *cells, *ratios, failed)
+    ranked = str(place) if outcome.ranked else "not ranked"
+    return (ranked, outcome.server, *cells, show_extent(case, outcome), *ratios, f"{outcome.errors:,}", failed)
 
 
 def ratio_cell(result: CaseResult, name: str, outcome: ServerResult) -> str:
     """Write how many times as good the subject of that name was, where both have figures."""
     subject = result.of(name)
-    if subject is None or outcome is subject or not subject.samples or not outcome.samples:
+    if subject is None or outcome is subject or not subject.ranked or not outcome.ranked:
         return ""
     case = result.case
     figures = [found.summary(case)[case.primary] for found in (subject, outcome)]
@@ -145,6 +160,7 @@ def case_json(result: CaseResult) -> dict[str, Any]:
                 "summary": outcome.summary(result.case),
                 "rounds": outcome.samples,
                 "failures": outcome.failures,
+                "errors": outcome.errors,
             }
             for outcome in result.results
         },

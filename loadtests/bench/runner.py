@@ -10,6 +10,7 @@ from pathlib import Path
 from .cases.case import Case, Options
 from .errors import RoundFailed, UsageError
 from .launch import running
+from .schedule import Schedule
 from .servers import BY_NAME
 from .servers.server import Server
 from .stats import Sample, summarise
@@ -19,11 +20,20 @@ Progress = Callable[[str], None]
 
 @dataclass(slots=True)
 class ServerResult:
-    """One server's rounds of one case: the figures of the good ones and the reasons of the others."""
+    """One server's rounds of one case: the figures of the good ones and the reasons of the others.
+
+    `errors` are all requests and connections that failed, as far as they were counted.
+    """
 
     server: str
     samples: list[Sample] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    errors: int = 0
+
+    @property
+    def ranked(self) -> bool:
+        """Whether it is compared at all: a server that drops requests, or fails a round, is not fast."""
+        return bool(self.samples) and not self.failures
 
     def summary(self, case: Case) -> dict[str, float]:
         """Give the server's figures over all rounds; {} if none was good."""
@@ -54,8 +64,15 @@ def choose_servers(case: Case, wanted: Sequence[str]) -> list[Server]:
     return [BY_NAME[name] for name in wanted if case.needs in BY_NAME[name].abilities]
 
 
-def run_case(case: Case, servers: Sequence[Server], options: Options, progress: Progress) -> CaseResult:
-    """Run every round of a case. A server that fails fails alone; what it says goes into the result."""
+def run_case(
+    case: Case, servers: Sequence[Server], options: Options, progress: Progress, schedule: Schedule | None = None
+) -> CaseResult:
+    """Run the rounds of a case, as many as there are or as the schedule has time for, and always one.
+
+    A server that fails fails alone; what it says goes into the result.
+    """
+    schedule = schedule or Schedule([(case, len(servers))], options)
+    schedule.begin_case(case)
     result = CaseResult(case, skipped=case.obstacle(options))
     if result.skipped:
         progress(f"{case.name}: skipped: {result.skipped}")
@@ -69,10 +86,15 @@ def run_case(case: Case, servers: Sequence[Server], options: Options, progress: 
     with tempfile.TemporaryDirectory(prefix="hublet-bench-") as name:
         directory = Path(name)
         case.prepare(options, directory)
-        for number in range(1, options.rounds + 1):
-            for server, outcome in zip(present, result.results, strict=True):
-                shown = run_round(case, server, options, directory, outcome)
-                progress(f"{case.name}, round {number} of {options.rounds}, {server.name}: {shown}")
+        with case.beside(options, directory):
+            rounds = schedule.rounds(case)
+            for number in range(1, rounds + 1):
+                if not schedule.has_time_for_round(number):
+                    progress(f"{case.name}: its share of the time is used up after {number - 1} rounds")
+                    break
+                for server, outcome in zip(present, result.results, strict=True):
+                    shown = run_round(case, server, options, directory, outcome)
+                    progress(f"{case.name}, round {number} of {rounds}, {server.name}: {shown}{schedule.left()}")
     return result
 
 
@@ -83,6 +105,7 @@ def run_round(case: Case, server: Server, options: Options, directory: Path, out
             sample = case.measure(target, options)
     except RoundFailed as failure:
         outcome.failures.append(failure.reason)
+        outcome.errors += failure.errors
         return f"failed: {failure.reason}"
     outcome.samples.append(sample)
     return ", ".join(f"{column.heading} {column.form.format_map(sample)}" for column in case.columns)

@@ -13,7 +13,7 @@ from base64 import b64encode
 from http import HTTPStatus
 from typing import Final
 
-from .launch import HOST, START_SECONDS, Probe
+from .launch import ANSWER_SECONDS, HOST, Probe
 
 ECHOED: Final = b"Hello, World!"
 TEXT: Final = 0x81  # a whole message
@@ -23,7 +23,7 @@ SWITCHING_PROTOCOLS: Final = int(HTTPStatus.SWITCHING_PROTOCOLS)
 
 def open_websocket(port: int, path: str) -> tuple[socket.socket, int]:
     """Connect to a path: the connection, and the status of the answer. Raises OSError or HTTPException."""
-    connection = socket.create_connection((HOST, port), timeout=START_SECONDS)
+    connection = socket.create_connection((HOST, port), timeout=ANSWER_SECONDS)
     try:
         key = b64encode(os.urandom(16)).decode()
         connection.sendall(

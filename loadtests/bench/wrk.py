@@ -32,6 +32,10 @@ class WrkResult:
     socket_errors: dict[str, int] = field(default_factory=dict)
     bad_statuses: int = 0
 
+    def errors(self) -> int:
+        """Count what went wrong."""
+        return sum(self.socket_errors.values()) + self.bad_statuses
+
     def failure(self) -> str | None:
         """Why this run must not be counted, or None."""
         if any(self.socket_errors.values()):
@@ -121,6 +125,12 @@ def is_installed() -> bool:
     return shutil.which(PROGRAM) is not None
 
 
+def warm_up(url: str, connections: int, seconds: int, headers: Sequence[str] = ()) -> None:
+    """Load `url` as `run_wrk` does, for no figures, and not at all if `seconds` is 0."""
+    if seconds:
+        run_wrk(url, connections, seconds, headers)
+
+
 def run_wrk(url: str, connections: int, seconds: int, headers: Sequence[str] = ()) -> WrkResult:
     """Load `url` from one thread for `seconds`. Raises RoundFailed unless every single response was good."""
     command = [PROGRAM, "--latency", "-t1", f"-c{connections}", f"-d{seconds}s", f"--timeout={TIMEOUT_SECONDS}s"]
@@ -137,5 +147,6 @@ def run_wrk(url: str, connections: int, seconds: int, headers: Sequence[str] = (
     result = parse_wrk(run.stdout)
     failure = result.failure()
     if failure:
-        raise RoundFailed(failure)
+        answered = f"; {result.requests:,} were answered" if result.requests else ""
+        raise RoundFailed(failure + answered, result.errors())
     return result

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
 
 from loadtests.bench.cases import CASES
+from loadtests.bench.cases.case import Case
+from loadtests.bench.charts import write_charts
+from loadtests.bench.ranking import in_order, not_first, primary_form
 from loadtests.bench.report import Run, table, to_json, to_markdown, write_report
 from loadtests.bench.runner import CaseResult, ServerResult
 from loadtests.bench.stats import Sample
@@ -41,10 +47,59 @@ def hello_result() -> CaseResult:
 
 def test_markdown_has_a_row_for_each_server() -> None:
     lines = to_markdown(make_run(hello_result())).splitlines()
-    assert "| hublet | 1,200 | 0.50 | 1.25 |  | 0 |" in lines
-    assert "| bjoern | 1,000 | 0.50 | 1.25 | 1.20 x | 0 |" in lines
-    assert "| granian | 600 | 0.50 | 1.25 | 2.00 x | 2 of 3 |" in lines
-    assert "| uvicorn |  |  |  |  | 3 of 3 |" in lines
+    assert "| 1 | hublet | 1,200 | 0.50 | 1.25 | 1,000 to 1,400 |  | 0 | 0 |" in lines
+    assert "| 2 | bjoern | 1,000 | 0.50 | 1.25 | 1,000 to 1,000 | 1.20 x | 0 | 0 |" in lines
+    assert "| not ranked | uvicorn |  |  |  |  |  | 0 | 3 of 3 |" in lines
+
+
+def test_a_server_that_drops_requests_is_not_ranked_however_fast() -> None:
+    result = hello_result()
+    result.results.append(ServerResult("cheroot", [sample(9000)], ["socket errors: read 7"], errors=7))
+    text = to_markdown(make_run(result))
+    assert "| not ranked | cheroot | 9,000 | 0.50 | 1.25 | 9,000 to 9,000 |  | 7 | 1 of 2 |" in text.splitlines()
+    assert text.index("| 2 | bjoern") < text.index("| not ranked | granian") < text.index("| not ranked | cheroot")
+    assert "Nowhere in this run." in text
+
+
+def test_where_hublet_loses_the_report_says_to_whom_and_by_how_much() -> None:
+    result = CaseResult(
+        HELLO,
+        [
+            ServerResult("hublet", [sample(900), sample(1000), sample(1100)]),
+            ServerResult("bjoern", [sample(1250), sample(1250), sample(1250)]),
+            ServerResult("fastwsgi", [sample(1050), sample(1050), sample(1050)]),
+            ServerResult("granian", [sample(500)]),
+        ],
+    )
+    loss = not_first(result)
+    assert loss == (
+        "**Hello, World!**: bjoern has 1,250 against 1,000, hublet is 0.80 x as good; "
+        "fastwsgi has 1,050 against 1,000, hublet is 0.95 x as good (their rounds overlap)"
+    )
+    text = to_markdown(make_run(result))
+    assert f"## Where hublet is not first\n\n- {loss}\n\n## Targets" in text
+
+
+def test_a_hublet_that_drops_requests_is_said_not_to_be_ranked() -> None:
+    result = CaseResult(
+        HELLO, [ServerResult("hublet", [sample(9)], ["read 3"], 3), ServerResult("bjoern", [sample(1)])]
+    )
+    assert not_first(result) == "**Hello, World!**: hublet is not ranked: read 3"
+
+
+def test_less_is_better_where_the_case_says_so() -> None:
+    idle = next(case for case in CASES if case.name == "idle")
+    figures = {"connections": 10.0, "before_mib": 1.0, "during_mib": 2.0}
+    results = [
+        ServerResult(name, [{"bytes": size, **figures}]) for name, size in (("bjoern", 500.0), ("hublet", 400.0))
+    ]
+    assert [outcome.server for outcome in in_order(CaseResult(idle, results))] == ["hublet", "bjoern"]
+    assert not_first(CaseResult(idle, results)) is None
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_case_shows_its_primary_figure(case: Case) -> None:
+    assert primary_form(case).startswith("{" + case.primary)
 
 
 def test_markdown_names_what_is_missing_and_what_failed() -> None:
@@ -66,7 +121,7 @@ def test_markdown_prints_targets_beside_what_was_measured() -> None:
 def test_markdown_tells_how_where_and_when_it_was_run() -> None:
     text = to_markdown(make_run(hello_result()))
     assert "`python -m loadtests.bench --rounds 3` on 2026-01-02 03:04 UTC" in text
-    assert "3 rounds of 4 s" in text
+    assert "at most 3 rounds of 4 s" in text
     assert "| processor | A processor |" in text
     assert "| fastwsgi | not installed |" in text
 
@@ -79,7 +134,7 @@ def test_a_skipped_case_says_why_in_place_of_a_table() -> None:
 
 def test_without_hublet_there_are_figures_but_no_ratios() -> None:
     text = to_markdown(make_run(CaseResult(BROWSER, [ServerResult("bjoern", [sample(10)])])))
-    assert "| bjoern | 10 | 0.50 | 1.25 |  | 0 |" in text
+    assert "| 1 | bjoern | 10 | 0.50 | 1.25 | 10 to 10 |  | 0 | 0 |" in text
 
 
 def test_a_case_with_two_styles_of_hublet_has_a_ratio_to_each() -> None:
@@ -89,9 +144,12 @@ def test_a_case_with_two_styles_of_hublet_has_a_ratio_to_each() -> None:
         for name, rate in (("hublet callback", 300.0), ("hublet blocking", 200.0), ("websockets", 100.0))
     ]
     lines = to_markdown(make_run(CaseResult(DEFLATED, results))).splitlines()
-    assert "p99 / p50 | hublet callback is | hublet blocking is | Failed rounds |" in "".join(lines)
-    assert "| hublet blocking | 200 | 1.0 | 1.00 | 2.00 | 2.00 | 1.50 x |  | 0 |" in lines
-    assert "| websockets | 100 | 1.0 | 1.00 | 2.00 | 2.00 | 3.00 x | 2.00 x | 0 |" in lines
+    assert (
+        "p99 / p50 | least to greatest | hublet callback is | hublet blocking is | Errors | Failed rounds |"
+        in "".join(lines)
+    )
+    assert "| 2 | hublet blocking | 200 | 1.0 | 1.00 | 2.00 | 2.00 | 200 to 200 | 1.50 x |  | 0 | 0 |" in lines
+    assert "| 3 | websockets | 100 | 1.0 | 1.00 | 2.00 | 2.00 | 100 to 100 | 3.00 x | 2.00 x | 0 | 0 |" in lines
 
 
 def test_bars_in_cells_do_not_break_a_table() -> None:
@@ -110,6 +168,35 @@ def test_json_holds_every_round_and_every_verdict() -> None:
 
 def test_both_files_are_written_and_the_json_can_be_read_back(tmp_path: Path) -> None:
     run = make_run(hello_result())
-    markdown, json_file = write_report(run, tmp_path / "new")
-    assert markdown.read_text() == to_markdown(run)
+    markdown, json_file, chart = write_report(run, tmp_path / "new")
+    assert markdown.read_text() == to_markdown(run, {"hello": "benchmarks/hello.svg"})
+    assert "![Hello, World!](benchmarks/hello.svg)" in markdown.read_text()
+    assert chart == tmp_path / "new" / "benchmarks" / "hello.svg"
+    before = chart.read_bytes()
+    write_report(run, tmp_path / "new")
+    assert chart.read_bytes() == before
     assert json.loads(json_file.read_text()) == json.loads(json.dumps(to_json(run)))
+
+
+def texts_of(chart: Path) -> str:
+    """The words in a plot."""
+    root = ElementTree.fromstring(chart.read_text())
+    return " ".join(text for element in root.iter("{http://www.w3.org/2000/svg}text") for text in element.itertext())
+
+
+def test_bars_name_every_server_and_say_which_is_not_ranked(tmp_path: Path) -> None:
+    (chart,) = write_charts([hello_result(), CaseResult(FLASK, skipped="no wrk")], tmp_path).values()
+    words = texts_of(chart)
+    assert all(name in words for name in ("hublet", "bjoern", "granian", "uvicorn", "req/s, more is better"))
+    assert words.count("not ranked") == 2
+
+
+def test_curves_have_a_line_for_each_server_in_each_plot(tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == "growth-in-flight")
+    assert case.curves is not None
+    points, headings = case.curves
+    figures = {f"{name}_{point}": float(point) for name in headings for point in points}
+    result = CaseResult(case, [ServerResult(name, [figures]) for name in ("hublet", "gevent.pywsgi")])
+    words = texts_of(write_charts([result], tmp_path)["growth-in-flight"])
+    assert words.count("hublet") == words.count("gevent.pywsgi") == 4
+    assert all(heading in words for heading in headings.values())

@@ -14,6 +14,7 @@ import pytest
 
 from loadtests.bench.cases import CASES
 from loadtests.bench.cases.case import Case, Options, too_few_descriptors
+from loadtests.bench.cases.growth import measured_at
 from loadtests.bench.errors import RoundFailed, UsageError
 from loadtests.bench.launch import Probe, running, session_members
 from loadtests.bench.runner import choose_servers
@@ -56,10 +57,10 @@ two_cores = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="server and loa
 @linux
 @two_cores
 def test_one_short_run_writes_a_report_with_good_figures(tmp_path: Path) -> None:
-    cases = ["hello", "waiting", "idle", "download", "upload"]
+    cases = ["hello", "waiting", "upload", "download", "idle"]
     run = run_bench(
         "--only", ",".join(cases), "--servers", "gunicorn gevent", "--rounds", "1", "--duration", "1",
-        "--connections", "50", "--transfer-mib", "3", "--output", str(tmp_path),
+        "--warm-up", "0", "--connections", "50", "--transfer-mib", "3", "--output", str(tmp_path),
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     found = json.loads((tmp_path / "benchmarks.json").read_text())
@@ -73,6 +74,52 @@ def test_one_short_run_writes_a_report_with_good_figures(tmp_path: Path) -> None
     assert figures["upload"]["transfers"] >= 1
     assert found["versions"]["gunicorn gevent"].startswith("gunicorn ")
     assert "| gunicorn gevent | " in (tmp_path / "benchmarks.md").read_text()
+
+
+@linux
+@two_cores
+def test_every_case_of_wsgi_runs_with_hublet_and_with_a_peer(tmp_path: Path) -> None:
+    cases = ["flask-json", "io-100", "postgres", "mixed", "startup"]
+    run = run_bench(
+        "--only", ",".join(cases), "--servers", "hublet,gunicorn gevent", "--rounds", "1", "--duration", "1",
+        "--warm-up", "0", "--connections", "20", "--output", str(tmp_path),
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "min left]" in run.stderr
+    found = json.loads((tmp_path / "benchmarks.json").read_text())["cases"]
+    for name in cases:
+        servers = found[name]["servers"]
+        assert list(servers) == ["hublet", "gunicorn gevent"]
+        assert all(entry["summary"][found[name]["primary"]] > 10 for entry in servers.values()), name
+        assert (tmp_path / "benchmarks" / f"{name}.svg").exists()
+    assert 50 <= found["io-100"]["servers"]["hublet"]["summary"]["p50_ms"] < 1000
+
+
+@linux
+@two_cores
+def test_growth_is_measured_at_each_point(tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == "growth-in-flight")
+    with running(BY_NAME["gunicorn gevent"], case.app, tmp_path, 0, case.probe) as target:
+        sample = measured_at((1, 5))(target, Options(seconds=1, connections=5))
+    assert 3 * sample["rate_1"] < sample["rate_5"] < 100
+    assert sample["mib_5"] > 10
+
+
+@linux
+def test_slow_clients_that_are_not_answered_fail_the_round(tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == "mixed")
+    with (
+        pytest.raises(RoundFailed),
+        running(BY_NAME["gunicorn sync"], case.app, tmp_path, 0, case.probe) as target,
+    ):
+        case.measure(target, Options(seconds=1))
+
+
+def test_the_whole_matrix_takes_no_selection() -> None:
+    refused = run_bench("--compare", "--only", "hello")
+    assert (refused.returncode, "leave out --only" in refused.stderr) == (2, True)
+    refused = run_bench("--quick")
+    assert (refused.returncode, "--quick goes with --compare" in refused.stderr) == (2, True)
 
 
 @linux
@@ -123,12 +170,12 @@ def test_an_echo_that_is_wrong_fails_the_round(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_comparison_and_its_servers(number: int) -> None:
     command = [
-        sys.executable, "-m", "loadtests.bench", "--only", "idle", "--servers", "gunicorn gevent", "--rounds", "999",
-        "--connections", "100",
+        sys.executable, "-m", "loadtests.bench", "--only", "startup", "--servers", "gunicorn gevent", "--rounds", "999",
     ]  # fmt: skip
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as bench:
         assert bench.stderr is not None
-        assert "gunicorn gevent: connections" in bench.stderr.readline()
+        assert bench.stderr.readline().startswith("about ")
+        assert "gunicorn gevent: ms" in bench.stderr.readline()
         sessions: list[int] = []
         deadline = time.monotonic() + 20
         while not sessions:

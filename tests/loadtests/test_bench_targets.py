@@ -11,7 +11,7 @@ from loadtests.bench.servers import BY_NAME
 from loadtests.bench.targets import judge
 
 CASE = {case.name: case for case in CASES}
-HELLO, FLASK, WAITING, IDLE, ECHO = (CASE[name] for name in ("hello", "flask", "waiting", "idle", "ws-echo-32"))
+HELLO, FLASK, WAITING, IDLE, ECHO = (CASE[name] for name in ("hello", "flask-json", "waiting", "idle", "ws-echo-32"))
 
 
 def result_of(case: Case, **figures: list[dict[str, float]]) -> CaseResult:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import pytest
 
+from loadtests import compiled
 from loadtests.wsload import build
 from loadtests.wsload.build import BuildError, build_wsload
 
@@ -295,7 +296,7 @@ def test_it_is_compiled_once_and_again_after_a_change(tmp_path: Path, program: P
 
 
 def test_a_missing_compiler_is_said_with_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "COMPILER", "no-such-compiler")
+    monkeypatch.setattr(compiled, "COMPILER", "no-such-compiler")
     with pytest.raises(BuildError, match="no-such-compiler to be compiled, which is not installed; on Debian"):
         build_wsload(tmp_path / "wsload")
 

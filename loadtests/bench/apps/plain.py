@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from wsgiref.util import FileWrapper
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+PAUSE_SECONDS: Final = 0.05
 UPLOAD_PIECE: Final = 64 * 1024
 DOWNLOAD_PIECE: Final = 64 * 1024
 GREETING: Final = b"Hello, World!"
@@ -32,7 +34,7 @@ def wait(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
 
 
 def send_file(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer a file of BENCH_DIRECTORY through the server's `wsgi.file_wrapper`."""
+    """Answer a file of BENCH_DIRECTORY through the server's `wsgi.file_wrapper`, or the usual one where it has none."""
     path = Path(os.environ["BENCH_DIRECTORY"]) / Path(environ["PATH_INFO"]).name
     if not path.is_file():
         start_response("404 Not Found", [("Content-Type", "text/plain"), ("Content-Length", "0")])
@@ -41,7 +43,7 @@ def send_file(environ: WSGIEnvironment, start_response: StartResponse) -> Iterab
     start_response(
         "200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(path.stat().st_size))]
     )
-    wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](file, DOWNLOAD_PIECE)
+    wrapped: Iterable[bytes] = environ.get("wsgi.file_wrapper", FileWrapper)(file, DOWNLOAD_PIECE)
     return wrapped
 
 
@@ -54,3 +56,10 @@ def count_upload(environ: WSGIEnvironment, start_response: StartResponse) -> Ite
     answer = str(length).encode()
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(answer)))])
     return [answer]
+
+
+def pause(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer a constant after 50 ms of `time.sleep`, as an application that asks another service."""
+    time.sleep(PAUSE_SECONDS)
+    start_response("200 OK", list(GREETING_FIELDS))
+    return [GREETING]

@@ -5,16 +5,22 @@ from __future__ import annotations
 from typing import Final
 
 from .case import Case
+from .database import POSTGRES
+from .growth import CONNECTIONS, IN_FLIGHT
 from .hello import BROWSER, FLASK, HELLO
 from .idle import IDLE
+from .mixed import MIXED
+from .startup import STARTUP
 from .tls import FRESH, KEPT
 from .transfer import DOWNLOAD, UPLOAD
 from .waiting import WAITING
+from .waiting_briefly import IO_100, IO_1000, IO_10000
 from .websocket_broadcast import BROADCASTING
 from .websocket_echo import DEFLATED, ECHO_1K, ECHO_32, ECHO_64K
 from .websocket_idle import IDLE as WEBSOCKET_IDLE
 
 CASES: Final[tuple[Case, ...]] = (
-    HELLO, BROWSER, FLASK, WAITING, IDLE, DOWNLOAD, UPLOAD, KEPT, FRESH,
-    ECHO_32, ECHO_1K, ECHO_64K, DEFLATED, WEBSOCKET_IDLE, BROADCASTING,
+    HELLO, BROWSER, FLASK, IO_100, IO_1000, IO_10000, WAITING, POSTGRES, MIXED, UPLOAD, DOWNLOAD, KEPT, FRESH, IDLE,
+    STARTUP,
+    ECHO_32, ECHO_1K, ECHO_64K, DEFLATED, WEBSOCKET_IDLE, BROADCASTING, CONNECTIONS, IN_FLIGHT,
 )  # fmt: skip

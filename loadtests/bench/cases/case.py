@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -15,14 +16,24 @@ from ..stats import Sample
 SPARE_DESCRIPTORS: Final = 200
 # The server that all this is about, under the name that it has where it takes part once.
 SUBJECT: Final = "hublet"
+# Those that wait for many requests on one thread, and all that run the same WSGI application.
+EVENTS: Final = ("hublet", "gunicorn gevent", "gevent.pywsgi", "uWSGI gevent")
+SERVERS: Final = (
+    *EVENTS, "bjoern", "fastwsgi", "granian", "gunicorn gthread", "gunicorn sync", "waitress", "cheroot",
+    "uvicorn a2wsgi",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How large the run is: `rounds` of `seconds` each, `connections` for the crowded cases, MiB for the transfers."""
+    """How large the run is: `connections` are those of the crowded cases, MiB those of the transfers.
 
-    rounds: int = 5
-    seconds: int = 4
+    There are `rounds` of `seconds` each, which begin after `warm_up` seconds.
+    """
+
+    rounds: int = 3
+    seconds: int = 2
+    warm_up: int = 1
     connections: int = 10_000
     transfer_mib: int = 1024
     server_core: int = 0
@@ -58,6 +69,11 @@ def no_obstacle(options: Options) -> str | None:
     return None
 
 
+def nothing_beside(options: Options, directory: Path) -> AbstractContextManager[None]:
+    """For cases whose servers need no other program."""
+    return nullcontext()
+
+
 def prepare_nothing(options: Options, directory: Path) -> None:
     """For cases whose servers need no files."""
 
@@ -71,7 +87,10 @@ class Case:
     server has a program of its own.
     `primary` is the figure that ratios are made of, `worst` names those whose maximum over the rounds is shown rather
     than the median. `obstacle` says what on this machine forbids the case, `prepare` makes its files, and `measure`
-    takes one round's figures from a server that runs.
+    takes one round's figures from a server that runs. `beside` is what runs beside the servers, for all rounds.
+    `seconds` is what a round takes more than others do, for the estimate of the time left, and `enough` says how many
+    rounds will do, where the figure hardly varies. `curves` are the points that were measured, and what there is to
+    plot over them: headings by the names of figures, which end in the point.
     """
 
     name: str
@@ -90,6 +109,10 @@ class Case:
     targets: tuple[Target, ...] = ()
     obstacle: Callable[[Options], str | None] = no_obstacle
     prepare: Callable[[Options, Path], None] = prepare_nothing
+    beside: Callable[[Options, Path], AbstractContextManager[None]] = nothing_beside
+    seconds: float = 0.0
+    enough: int = 99
+    curves: tuple[tuple[int, ...], Mapping[str, str]] | None = None
 
 
 def too_few_descriptors(options: Options) -> str | None:

@@ -1,4 +1,4 @@
-"""Requests for a constant, as fast as 64 keep-alive connections carry them: plain, from a browser, and in Flask."""
+"""Requests for a constant, as fast as 64 keep-alive connections carry them: plain, from a browser, as JSON by Flask."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from ..apps.plain import GREETING
 from ..launch import Probe, Running
 from ..servers.server import WSGI
 from ..stats import Sample
-from .case import Case, Column, Options, Target
+from .case import SERVERS, Case, Column, Options, Target
 
 CONNECTIONS: Final = 64
-WARM_UP_SECONDS: Final = 1
 
 # What Chrome on Linux sends on a navigation, beside Host and Connection.
 CHROME: Final = (
@@ -37,12 +36,12 @@ def obstacle(options: Options) -> str | None:
     return None if wrk.is_installed() else wrk.MISSING
 
 
-def measured_by_wrk(headers: Sequence[str] = ()) -> Callable[[Running, Options], Sample]:
+def measured_by_wrk(headers: Sequence[str] = (), path: str = "/") -> Callable[[Running, Options], Sample]:
     """Make the measurement of a round whose requests carry these header lines."""
 
     def measure(server: Running, options: Options) -> Sample:
-        wrk.run_wrk(server.url(), CONNECTIONS, WARM_UP_SECONDS, headers)
-        result = wrk.run_wrk(server.url(), CONNECTIONS, options.seconds, headers)
+        wrk.warm_up(server.url(path), CONNECTIONS, options.warm_up, headers)
+        result = wrk.run_wrk(server.url(path), CONNECTIONS, options.seconds, headers)
         return {"rate": result.rate, "p50_ms": result.percentiles["50"], "p99_ms": result.percentiles["99"]}
 
     return measure
@@ -58,10 +57,7 @@ HELLO: Final = Case(
     method="A WSGI callable that answers a constant; wrk, one thread, 64 keep-alive connections.",
     app="loadtests.bench.apps.plain:hello",
     probe=PROBE,
-    servers=(
-        "hublet", "bjoern", "fastwsgi", "granian", "gunicorn gevent", "gunicorn gevent_pywsgi", "gunicorn gthread",
-        "waitress", "cheroot", "uvicorn",
-    ),
+    servers=SERVERS,
     needs=WSGI,
     measure=measured_by_wrk(),
     columns=COLUMNS,
@@ -91,17 +87,17 @@ BROWSER: Final = Case(
 )
 
 FLASK: Final = Case(
-    name="flask",
-    title="Flask hello",
-    method="The smallest Flask application; wrk, one thread, 64 keep-alive connections.",
+    name="flask-json",
+    title="Flask JSON",
+    method="A Flask view that answers a small object by `jsonify`; wrk, one thread, 64 keep-alive connections.",
     app="loadtests.bench.apps.flask_hello:app",
     probe=PROBE,
-    servers=("hublet", "gunicorn gevent", "bjoern", "granian", "waitress"),
+    servers=SERVERS,
     needs=WSGI,
-    measure=measured_by_wrk(),
+    measure=measured_by_wrk(path="/json"),
     columns=COLUMNS,
     primary="rate",
     more_is_better=True,
-    targets=(Target("Flask hello, over gunicorn gevent", "rate", "at least", 2.5, over="gunicorn gevent"),),
+    targets=(Target("Flask JSON, over gunicorn gevent", "rate", "at least", 2.5, over="gunicorn gevent"),),
     obstacle=obstacle,
 )

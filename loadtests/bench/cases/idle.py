@@ -9,9 +9,9 @@ from ..apps.plain import GREETING
 from ..errors import RoundFailed
 from ..launch import Probe, Running
 from ..load import client
-from ..servers.server import YIELDS
+from ..servers.server import WSGI
 from ..stats import Sample
-from .case import Case, Column, Options, Target, too_few_descriptors
+from .case import SERVERS, Case, Column, Options, Target, too_few_descriptors
 
 WARM_UP_CONNECTIONS: Final = 256
 SETTLE_SECONDS: Final = 10.0
@@ -29,7 +29,9 @@ def measure(server: Running, options: Options) -> Sample:
         during = settled_resident_bytes(server)
         lost = int(load.finish()["lost"])
     if errors or lost:
-        raise RoundFailed(f"of {options.connections:,} connections {errors:,} failed and {lost:,} were lost")
+        raise RoundFailed(
+            f"of {options.connections:,} connections {errors:,} failed and {lost:,} were lost", errors + lost
+        )
     return {
         "connections": float(options.connections),
         "bytes": (during - before) / options.connections,
@@ -59,8 +61,8 @@ IDLE: Final = Case(
     ),
     app="loadtests.bench.apps.plain:hello",
     probe=Probe("/", GREETING),
-    servers=("hublet", "gunicorn gevent"),
-    needs=YIELDS,
+    servers=SERVERS,
+    needs=WSGI,
     measure=measure,
     columns=(
         Column("connections", "{connections:,.0f}"),
@@ -72,4 +74,6 @@ IDLE: Final = Case(
     more_is_better=False,
     targets=(Target("Memory of an idle connection", "bytes", "at most", 1536, unit="bytes"),),
     obstacle=too_few_descriptors,
+    seconds=5.0,
+    enough=1,
 )

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from .. import wrk
-from ..launch import HOST, START_SECONDS, Probe, Running
+from ..launch import ANSWER_SECONDS, HOST, Probe, Running
 from ..servers.server import TLS
 from ..stats import Sample
 from .case import Case, Column, Options, Target
-from .hello import COLUMNS, CONNECTIONS, HELLO, PROBE, WARM_UP_SECONDS
+from .hello import COLUMNS, CONNECTIONS, HELLO, PROBE
 
 SUBJECT: Final = "hublet tls"
 
@@ -25,7 +25,7 @@ def get(port: int, path: str) -> tuple[int, bytes]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    connection = http.client.HTTPSConnection(HOST, port, timeout=START_SECONDS, context=context)
+    connection = http.client.HTTPSConnection(HOST, port, timeout=ANSWER_SECONDS, context=context)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -58,7 +58,7 @@ def measured_by_wrk(headers: Sequence[str] = ()) -> Callable[[Running, Options],
 
     def measure(server: Running, options: Options) -> Sample:
         url = f"https://{HOST}:{server.port}/"
-        wrk.run_wrk(url, CONNECTIONS, WARM_UP_SECONDS, headers)
+        wrk.warm_up(url, CONNECTIONS, options.warm_up, headers)
         before = server.processor_seconds()
         result = wrk.run_wrk(url, CONNECTIONS, options.seconds, headers)
         return {
@@ -77,7 +77,7 @@ KEPT: Final = Case(
     method="As the first, over TLS 1.3 with a P-256 certificate.",
     app=HELLO.app,
     probe=Probe(PROBE.path, PROBE.body, ask=get),
-    servers=(SUBJECT, "gunicorn gevent tls"),
+    servers=(SUBJECT, "gunicorn gevent tls", "gevent.pywsgi tls", "granian tls", "gunicorn gthread tls"),
     subjects=(SUBJECT,),
     needs=TLS,
     measure=measured_by_wrk(),

@@ -14,7 +14,7 @@ from ..launch import Probe, Running
 from ..load import run_client
 from ..servers.server import FILES, WSGI
 from ..stats import Sample
-from .case import Case, Column, Options, Target
+from .case import SERVERS, Case, Column, Options, Target
 
 MIB: Final = 2**20
 FILE: Final = "large.bin"
@@ -67,6 +67,9 @@ def measure_transfer(client: str, server: Running, options: Options, *arguments:
     }
 
 
+# The clients keep their connection, which gunicorn's sync worker ends after each response.
+KEEPING: Final = tuple(server for server in SERVERS if server != "gunicorn sync")
+
 COLUMNS: Final = (
     Column("GB/s", "{gigabytes_per_second:.2f}"),
     Column("MiB each", "{mib:,.0f}"),
@@ -82,7 +85,7 @@ DOWNLOAD: Final = Case(
     ),
     app="loadtests.bench.apps.plain:send_file",
     probe=Probe(f"/{PROBE_FILE}", GREETING),
-    servers=("hublet", "nginx", "gunicorn gevent"),
+    servers=("hublet", "nginx", "gunicorn gevent", "gevent.pywsgi", "gunicorn gthread"),
     needs=FILES,
     measure=measure_download,
     columns=COLUMNS,
@@ -102,7 +105,7 @@ UPLOAD: Final = Case(
     ),
     app="loadtests.bench.apps.plain:count_upload",
     probe=Probe("/", b"0"),
-    servers=("hublet", "gunicorn gevent"),
+    servers=KEEPING,
     needs=WSGI,
     measure=measure_upload,
     columns=COLUMNS,

@@ -9,7 +9,7 @@ from ..launch import Probe, Running
 from ..load import run_client
 from ..servers.server import YIELDS
 from ..stats import Sample
-from .case import Case, Column, Options, Target, too_few_descriptors
+from .case import EVENTS, Case, Column, Options, Target, too_few_descriptors
 
 WAVES: Final = 3
 
@@ -32,7 +32,7 @@ WAITING: Final = Case(
     ),
     app="loadtests.bench.apps.plain:wait",
     probe=Probe("/", GREETING),
-    servers=("hublet", "gunicorn gevent"),
+    servers=EVENTS[:3],
     needs=YIELDS,
     measure=measure,
     columns=(
@@ -51,4 +51,6 @@ WAITING: Final = Case(
         Target("Waiting requests, p99 of the first wave", "p99_1", "at most", 1.5, unit="s"),
     ),
     obstacle=too_few_descriptors,
+    seconds=10.0,
+    enough=1,
 )

@@ -15,14 +15,12 @@ from .case import Case, Column, Options, Target
 from .websocket_echo import CALLBACK
 from .websocket_idle import obstacle
 
-WARM_UP_SECONDS: Final = 1
-
 
 def measure(server: Running, options: Options) -> Sample:
     """Open the subscribers, then a publisher, at whose coming the server begins, and count what the subscribers get."""
     with wsload(
         server.port, "/broadcast", "-k", "-n", str(options.connections), "-s", str(len(MESSAGE)),
-        "-w", str(WARM_UP_SECONDS), "-d", str(options.seconds),
+        "-w", str(options.warm_up), "-d", str(options.seconds),
     ) as load:  # fmt: skip
         opened = load.read_answer()
         if "opened" not in opened:
@@ -70,4 +68,5 @@ BROADCASTING: Final = Case(
         ),
     ),
     obstacle=obstacle,
+    seconds=4.0,
 )  # fmt: skip

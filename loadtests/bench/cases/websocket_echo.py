@@ -14,7 +14,6 @@ from ..wsload import run_wsload, wsload_obstacle
 from .case import Case, Column, Options, Target
 
 CONNECTIONS: Final = 64
-WARM_UP_SECONDS: Final = 1
 CALLBACK: Final = "hublet callback"
 BLOCKING: Final = "hublet blocking"
 SUBJECTS: Final = (CALLBACK, BLOCKING)
@@ -30,7 +29,7 @@ def measured_by_wsload(size: int, *arguments: str) -> Callable[[Running, Options
 
     def measure(server: Running, options: Options) -> Sample:
         answer = run_wsload(
-            server.port, "/echo", "-n", str(CONNECTIONS), "-s", str(size), "-w", str(WARM_UP_SECONDS),
+            server.port, "/echo", "-n", str(CONNECTIONS), "-s", str(size), "-w", str(options.warm_up),
             "-d", str(options.seconds), *arguments,
         )  # fmt: skip
         if "-z" in arguments and answer["compressed"] < answer["msgs"]:

@@ -81,4 +81,6 @@ IDLE: Final = Case(
         ),
     ),
     obstacle=obstacle,
+    seconds=10.0,
+    enough=1,
 )  # fmt: skip

@@ -1,8 +1,9 @@
 """What is known of a server: how it is started, how its version is found, what it is able to do.
 
-Commands and files are `string.Template` texts. Names that they may use: $python, $host, $port, $app (module:attribute),
-$module and $attribute (its two parts), $directory (temporary, where the case's and the server's files are), $user and
-$group (who runs the benchmark).
+Commands and files are `string.Template` texts. Names that they may use: $python (hublet's interpreter), $peers (that of
+the other servers, which live in an environment of their own where BENCH_PEERS names its interpreter), $scripts (the
+folder of that), $host, $port, $app (module:attribute), $module and $attribute (its two
+parts), $directory (temporary, where the case's and the server's files are), $user and $group (who runs the benchmark).
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from typing import Final
 
@@ -24,6 +27,9 @@ WEBSOCKET: Final = "websocket"  # has a program in apps/websocket, which echoes
 DEFLATE: Final = "deflate"  # speaks permessage-deflate
 BROADCAST: Final = "broadcast"  # its program broadcasts
 
+# The interpreter that has the other servers installed.
+PEERS: Final = os.environ.get("BENCH_PEERS", sys.executable)
+
 # Debian keeps nginx where only root's PATH leads.
 SEARCH_PATH: Final = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
 
@@ -33,6 +39,7 @@ class Server:
     """One server as the benchmark knows it.
 
     `version` answers None where the server is not installed, and then `why_missing` says more than that, if it can.
+    `start_seconds` is how long it may take until it answers.
     """
 
     name: str
@@ -41,18 +48,40 @@ class Server:
     abilities: frozenset[str]
     files: Mapping[str, str] = field(default_factory=dict)
     why_missing: Callable[[], str] = str
+    start_seconds: float = 15.0
 
 
 def distributions(*names: str) -> Callable[[], str | None]:
-    """Make a version probe for Python distributions that must all be installed."""
+    """Make a version probe for distributions of this interpreter that must all be installed."""
+    return lambda: versions(names, sys.path)
 
-    def probe() -> str | None:
-        try:
-            return ", ".join(f"{name} {metadata.version(name)}" for name in names)
-        except metadata.PackageNotFoundError:
+
+def peer_distributions(*names: str) -> Callable[[], str | None]:
+    """Make a version probe for distributions of the other servers' interpreter that must all be installed."""
+    return lambda: versions(names, import_path(PEERS))
+
+
+def versions(names: Sequence[str], path: Sequence[str]) -> str | None:
+    """Give the versions of distributions on an import path, or None unless all are there."""
+    found = []
+    for name in names:
+        distribution = next(iter(metadata.distributions(name=name, path=list(path))), None)
+        if distribution is None:
             return None
+        found.append(f"{name} {distribution.version}")
+    return ", ".join(found)
 
-    return probe
+
+@cache
+def import_path(interpreter: str) -> tuple[str, ...]:
+    """Give the import path of an interpreter; nothing where it cannot be run."""
+    try:
+        shown = subprocess.run(
+            [interpreter, "-c", "import sys; print(*sys.path, sep='\\n')"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ()
+    return tuple(shown.stdout.splitlines())
 
 
 def program(name: str, *arguments: str) -> Callable[[], str | None]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from .server import FILES, TLS, WSGI, YIELDS, Server, distributions, program
+from .server import FILES, TLS, WSGI, YIELDS, Server, distributions, peer_distributions, program
 
 
 def gunicorn(worker: str, *options: str) -> tuple[str, ...]:
     """Write gunicorn's command for a class of workers."""
     return (
-        "$python", "-m", "gunicorn", "--worker-class", worker, "--workers", "1", "--bind", "$host:$port",
+        "$peers", "-m", "gunicorn", "--worker-class", worker, "--workers", "1", "--bind", "$host:$port",
         "--no-control-socket", "--log-level", "error", *options, "$app",
     )  # fmt: skip
 
@@ -18,6 +18,10 @@ def gunicorn(worker: str, *options: str) -> tuple[str, ...]:
 # Defaults meant for production are kept, except where a server would refuse the load itself: gunicorn takes 1,000
 # connections and ends idle ones after 2 s unless told otherwise.
 GUNICORN_MANY: Final = ("--worker-connections", "19000", "--keep-alive", "300", "--timeout", "300")
+GRANIAN: Final = (
+    "$peers", "-m", "granian", "--interface", "wsgi", "--workers", "1", "--blocking-threads", "1",
+    "--host", "$host", "--port", "$port", "--log-level", "error",
+)  # fmt: skip
 # Where the cases with TLS put their certificate; both servers have these options.
 CERTIFICATE: Final = ("--certfile", "$directory/cert.pem", "--keyfile", "$directory/key.pem")
 
@@ -53,62 +57,80 @@ WEB_SERVERS: Final = (
     ),
     Server(
         "bjoern",
-        ("$python", "-c", "import bjoern, $module; bjoern.run($module.$attribute, '$host', $port)"),
-        distributions("bjoern"),
+        ("$peers", "-c", "import bjoern, $module; bjoern.run($module.$attribute, '$host', $port)"),
+        peer_distributions("bjoern"),
         frozenset({WSGI}),
     ),
     Server(
         "fastwsgi",
-        ("$python", "-c", "import fastwsgi, $module; fastwsgi.run($module.$attribute, '$host', $port, 0)"),
-        distributions("fastwsgi"),
+        ("$peers", "-c", "import fastwsgi, $module; fastwsgi.run($module.$attribute, '$host', $port, 0)"),
+        peer_distributions("fastwsgi"),
         frozenset({WSGI}),
     ),
     Server(
         "granian",
-        (
-            "$python", "-m", "granian", "--interface", "wsgi", "--workers", "1", "--blocking-threads", "1",
-            "--host", "$host", "--port", "$port", "--log-level", "error", "$app",
-        ),
-        distributions("granian"),
+        (*GRANIAN, "$app"),
+        peer_distributions("granian"),
         frozenset({WSGI}),
     ),
     Server(
         "gunicorn gevent",
         gunicorn("gevent", *GUNICORN_MANY),
-        distributions("gunicorn", "gevent"),
+        peer_distributions("gunicorn", "gevent"),
         frozenset({WSGI, YIELDS, FILES}),
     ),
     Server(
         "gunicorn gevent_pywsgi",
         gunicorn("gevent_pywsgi", *GUNICORN_MANY),
-        distributions("gunicorn", "gevent"),
+        peer_distributions("gunicorn", "gevent"),
         frozenset({WSGI, YIELDS, FILES}),
     ),
     Server(
         "gunicorn gthread",
         gunicorn("gthread", "--threads", "64"),
-        distributions("gunicorn"),
+        peer_distributions("gunicorn"),
         frozenset({WSGI, FILES}),
     ),
     Server(
+        "gunicorn sync",
+        gunicorn("sync"),
+        peer_distributions("gunicorn"),
+        frozenset({WSGI, FILES}),
+    ),
+    Server(
+        "gevent.pywsgi",
+        ("$peers", "-m", "loadtests.bench.apps.pywsgi", "$app", "$host", "$port"),
+        peer_distributions("gevent"),
+        frozenset({WSGI, YIELDS, FILES}),
+    ),
+    Server(
+        "uWSGI gevent",
+        (
+            "$scripts/uwsgi", "--http", "$host:$port", "--http-keepalive", "--module", "$app", "--gevent", "2000",
+            "--gevent-monkey-patch", "--master", "--die-on-term", "--listen", "1024", "--disable-logging",
+        ),
+        peer_distributions("uwsgi", "gevent"),
+        frozenset({WSGI, YIELDS, FILES}),
+    ),
+    Server(
         "waitress",
-        ("$python", "-m", "waitress", "--threads=64", "--listen=$host:$port", "$app"),
-        distributions("waitress"),
+        ("$peers", "-m", "waitress", "--threads=64", "--connection-limit=20000", "--listen=$host:$port", "$app"),
+        peer_distributions("waitress"),
         frozenset({WSGI}),
     ),
     Server(
         "cheroot",
-        ("$python", "-m", "cheroot", "--threads", "64", "--bind", "$host:$port", "$app"),
-        distributions("cheroot"),
+        ("$peers", "-m", "cheroot", "--threads", "64", "--bind", "$host:$port", "$app"),
+        peer_distributions("cheroot"),
         frozenset({WSGI}),
     ),
     Server(
-        "uvicorn",
+        "uvicorn a2wsgi",
         (
-            "$python", "-m", "uvicorn", "--interface", "wsgi", "--host", "$host", "--port", "$port",
-            "--no-access-log", "--log-level", "error", "$app",
+            "$peers", "-m", "uvicorn", "--interface", "asgi3", "--host", "$host", "--port", "$port",
+            "--no-access-log", "--log-level", "error", "--lifespan", "off", "loadtests.bench.apps.adapted:$attribute",
         ),
-        distributions("uvicorn"),
+        peer_distributions("uvicorn", "a2wsgi"),
         frozenset({WSGI}),
     ),
     Server(
@@ -120,7 +142,28 @@ WEB_SERVERS: Final = (
     Server(
         "gunicorn gevent tls",
         gunicorn("gevent", *GUNICORN_MANY, *CERTIFICATE),
-        distributions("gunicorn", "gevent"),
+        peer_distributions("gunicorn", "gevent"),
+        frozenset({TLS}),
+    ),
+    Server(
+        "gevent.pywsgi tls",
+        (
+            "$peers", "-m", "loadtests.bench.apps.pywsgi", "$app", "$host", "$port",
+            "$directory/cert.pem", "$directory/key.pem",
+        ),
+        peer_distributions("gevent"),
+        frozenset({TLS}),
+    ),
+    Server(
+        "granian tls",
+        (*GRANIAN, "--ssl-certificate", "$directory/cert.pem", "--ssl-keyfile", "$directory/key.pem", "$app"),
+        peer_distributions("granian"),
+        frozenset({TLS}),
+    ),
+    Server(
+        "gunicorn gthread tls",
+        gunicorn("gthread", "--threads", "64", *CERTIFICATE),
+        peer_distributions("gunicorn"),
         frozenset({TLS}),
     ),
     Server(

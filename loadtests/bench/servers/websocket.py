@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from .. import node
-from .server import BROADCAST, DEFLATE, WEBSOCKET, Server, distributions, program
+from .server import BROADCAST, DEFLATE, WEBSOCKET, Server, distributions, peer_distributions, program
 
 PROGRAMS: Final = "loadtests.bench.apps.websocket"
 
 
 def own_program(module: str) -> tuple[str, ...]:
     """Write the command for a server that is a library, started by its program."""
-    return ("$python", "-m", f"{PROGRAMS}.{module}", "$host", "$port")
+    return ("$peers", "-m", f"{PROGRAMS}.{module}", "$host", "$port")
 
 
 def hublet(module: str) -> tuple[str, ...]:
@@ -56,34 +56,34 @@ WEBSOCKET_SERVERS: Final = (
     Server(
         "picows",
         own_program("picows_uvloop"),
-        distributions("picows", "uvloop"),
+        peer_distributions("picows", "uvloop"),
         frozenset({WEBSOCKET, BROADCAST}),
     ),
     Server(
         "aiohttp",
         own_program("aiohttp_server"),
-        distributions("aiohttp"),
+        peer_distributions("aiohttp"),
         frozenset({WEBSOCKET, DEFLATE, BROADCAST}),
     ),
     Server(
         "uvicorn websockets",
         (
-            "$python", "-m", "uvicorn", "--ws", "websockets-sansio", "--host", "$host", "--port", "$port",
+            "$peers", "-m", "uvicorn", "--ws", "websockets-sansio", "--host", "$host", "--port", "$port",
             "--lifespan", "off", "--log-level", "error", f"{PROGRAMS}.asgi_echo:app",
         ),
-        distributions("uvicorn", "websockets", "uvloop"),
+        peer_distributions("uvicorn", "websockets", "uvloop"),
         frozenset({WEBSOCKET, DEFLATE}),
     ),
     Server(
         "websockets",
         own_program("websockets_server"),
-        distributions("websockets"),
+        peer_distributions("websockets"),
         frozenset({WEBSOCKET, DEFLATE, BROADCAST}),
     ),
     Server(
         "gevent-websocket",
         own_program("gevent_websocket"),
-        distributions("gevent-websocket", "gevent"),
+        peer_distributions("gevent-websocket", "gevent"),
         frozenset({WEBSOCKET}),
     ),
 )  # fmt: skip

@@ -1,0 +1,80 @@
+"""Plots as SVG files: bars for each case, and curves for those that are measured at several points."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Final
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from .cases.case import SUBJECT
+from .ranking import extent, in_order
+from .runner import CaseResult
+
+OURS: Final = "#c0392b"
+OTHERS: Final = "#7f8c8d"
+COLOURS: Final = (OURS, "#2c3e50", "#2980b9", "#27ae60", "#8e44ad", "#d35400", "#16a085", "#7f8c8d")
+# Text stays text, and the same data gives the same bytes.
+matplotlib.rcParams["svg.fonttype"] = "none"
+matplotlib.rcParams["svg.hashsalt"] = SUBJECT
+
+
+def write_charts(results: list[CaseResult], directory: Path) -> dict[str, Path]:
+    """Write a plot of each case that has figures into `directory`; give the files by the cases' names."""
+    directory.mkdir(parents=True, exist_ok=True)
+    written = {}
+    for result in results:
+        if any(outcome.samples for outcome in result.results):
+            figure = draw_curves(result) if result.case.curves else draw_bars(result)
+            path = directory / f"{result.case.name}.svg"
+            figure.savefig(path, format="svg", metadata={"Date": None})
+            # matplotlib leaves blanks at the ends of lines, which reviews complain of.
+            path.write_text("\n".join(line.rstrip() for line in path.read_text().splitlines()) + "\n")
+            written[result.case.name] = path
+    return written
+
+
+def draw_bars(result: CaseResult) -> Figure:
+    """Draw a bar for each server's median, with the spread; those that are not ranked stay empty and say so."""
+    case = result.case
+    outcomes = in_order(result)[::-1]
+    figure = Figure(figsize=(8, 0.9 + 0.32 * len(outcomes)), layout="constrained")
+    axes = figure.subplots()
+    for place, outcome in enumerate(outcomes):
+        if not outcome.ranked:
+            axes.text(
+                0, place, f" not ranked: {outcome.errors:,} errors, {len(outcome.failures)} failed rounds", va="center"
+            )
+            continue
+        value, found = outcome.summary(case)[case.primary], extent(case, outcome)
+        assert found is not None
+        whiskers = [[max(0.0, value - found[0])], [max(0.0, found[1] - value)]]
+        colour = OURS if outcome.server in case.subjects else OTHERS
+        axes.barh(place, value, xerr=whiskers, color=colour, ecolor="black", capsize=2)
+    axes.set_yticks(range(len(outcomes)), [outcome.server for outcome in outcomes])
+    heading = next(column.heading for column in case.columns if f"{{{case.primary}" in column.form)
+    axes.set_xlabel(f"{heading}, {'more' if case.more_is_better else 'less'} is better")
+    axes.set_title(case.title)
+    return figure
+
+
+def draw_curves(result: CaseResult) -> Figure:
+    """Draw each of a case's figures over its points, a line for each server."""
+    assert result.case.curves is not None
+    points, headings = result.case.curves
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    for axes, (name, heading) in zip(figure.subplots(2, 2).flat, headings.items(), strict=True):
+        for number, outcome in enumerate(result.results):
+            if not outcome.ranked:
+                continue
+            summary = outcome.summary(result.case)
+            values = [summary[f"{name}_{point}"] or math.nan for point in points]  # less than a tick of the clock
+            axes.plot(points, values, marker="o", label=outcome.server, color=COLOURS[number % len(COLOURS)])
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_title(heading)
+        axes.legend(fontsize="small")
+    figure.suptitle(result.case.title)
+    return figure

@@ -1,0 +1,64 @@
+"""The block of README.rst: what it says of the data, and that the committed one is what the committed data give."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from loadtests.bench.readme import BEGIN, END, README, Cases, read_cases, update_readme, with_block, write_block
+
+
+def case(title: str, more_is_better: bool = True, **figures: float | None) -> dict[str, object]:
+    """A case of the data file; a server without a figure has dropped requests."""
+    servers = {
+        name.replace("_", " "): {"summary": {"it": figure or 9e9}, "failures": [] if figure else ["read 1"]}
+        for name, figure in figures.items()
+    }
+    return {"title": title, "primary": "it", "more_is_better": more_is_better, "servers": servers}
+
+
+CASES: Cases = {
+    "hello": case("Hello", hublet=1000, bjoern=1200.4, cheroot=None),
+    "flask-json": case("Flask", hublet=500),
+    "upload": case("Upload", hublet=3, gunicorn_gevent=2),
+    "idle": case("Idle", more_is_better=False, hublet=300, bjoern=150),
+    "tls": case("TLS", hublet_tls=None, granian_tls=4),
+}
+
+
+def test_the_committed_block_is_what_the_committed_data_give() -> None:
+    readme = README.read_text(encoding="utf-8")
+    assert readme == with_block(readme, write_block(read_cases()))
+
+
+def test_the_table_is_in_the_order_of_the_first_case_and_names_who_drops() -> None:
+    lines = write_block(CASES).splitlines()
+    assert [line.split() for line in lines[3:6]] == [
+        ["bjoern", "1,200", "\\-"], ["**hublet**", "1,000", "500"], ["cheroot", "drops", "\\-"],
+    ]  # fmt: skip
+
+
+def test_other_cases_are_ratios_to_the_best_of_the_others() -> None:
+    block = write_block(CASES)
+    assert "- Upload: 1.50 x (gunicorn gevent)\n- Idle: 0.50 x (bjoern)\n" in block
+    assert "TLS" not in block
+
+
+def test_a_case_of_the_first_data_file_counts_before_that_of_the_second(tmp_path: Path) -> None:
+    new, old = tmp_path / "new.json", tmp_path / "old.json"
+    new.write_text(json.dumps({"cases": {"upload": case("New")}}))
+    old.write_text(json.dumps({"cases": {"upload": case("Old"), "idle": case("Idle")}}))
+    cases = read_cases((new, old, tmp_path / "missing.json"))
+    assert {name: found["title"] for name, found in cases.items()} == {"upload": "New", "idle": "Idle"}
+
+
+def test_only_the_block_is_changed(tmp_path: Path) -> None:
+    readme, data = tmp_path / "README.rst", tmp_path / "data.json"
+    readme.write_text(f"Before\n\n{BEGIN}old\n{END}\nAfter\n")
+    data.write_text(json.dumps({"cases": CASES}))
+    update_readme(readme, (data,))
+    assert readme.read_text() == f"Before\n\n{BEGIN}\n{write_block(CASES)}\n{END}\nAfter\n"
+    with pytest.raises(ValueError, match="has no"):
+        with_block("nothing", "block")
