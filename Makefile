@@ -8,7 +8,7 @@ PORT ?= 8000
 SECONDS ?= 60
 SOURCES := setup.py pyproject.toml $(shell find entry runtime patches servers -name '*.py' -o -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: serve test test-all lint bench autobahn fuzz docs clean packages
+.PHONY: serve test test-all lint bench chaos autobahn fuzz docs clean packages
 
 serve: $(VENV)/.built-demo  ## build hublet and serve the demo on http://HOST:PORT
 	$(BIN)/hublet examples.ticker.app:app --bind $(HOST):$(PORT) --grace 2
@@ -31,6 +31,9 @@ lint: $(VENV)/.built-lint  ## ruff and mypy
 
 bench: $(VENV)/.built-bench  ## hublet beside its peers: writes docs/benchmarks.md and docs/benchmarks.json
 	$(BIN)/python -m loadtests.bench $(ARGS)
+
+chaos: $(VENV)/.built-test  ## reloads, killed workers and upgrades under load: writes docs/chaos.md and docs/chaos.json
+	$(BIN)/python -m loadtests.chaos $(ARGS)
 
 autobahn: $(VENV)/.built-test  ## every case of the Autobahn WebSocket Testsuite against hublet
 	$(BIN)/python -m tests.autobahn $(ARGS)

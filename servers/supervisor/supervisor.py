@@ -21,7 +21,7 @@ from typing import Any, Final
 import gevent
 from gevent.queue import Queue
 
-from .channel import READY, RECYCLE
+from .channel import LEAVING, READY, RECYCLE
 from .worker import Events, State, Worker, describe_end
 
 log = logging.getLogger("hublet.supervisor")
@@ -241,22 +241,30 @@ class Supervisor:
             elif worker.replaces is not None:
                 worker.replaces.retire()
                 worker.replaces = None
-        if RECYCLE in messages and worker.state is State.SERVING and not self._ending:
-            self._recycle(worker)
+        if worker.state is State.SERVING and not self._ending:
+            if LEAVING in messages:
+                self._succeed(worker, "was told to leave")
+            elif RECYCLE in messages:
+                self._succeed(worker, "has reached a limit")
 
-    def _recycle(self, worker: Worker) -> None:
+    def _succeed(self, worker: Worker, why: str) -> None:
         if worker in self._coming or any(each.replaces is worker for each in self.workers):
             return
         (place,) = self._free_places(1)
         successor = self._start_worker(place)
         if successor is not None:
-            log.info("%s has reached a limit: %s succeeds it", worker, successor)
+            log.info("%s %s: %s succeeds it", worker, why, successor)
             successor.replaces = worker
 
     def _on_end(self, worker: Worker) -> None:
         status = worker.exit_status or 0
         del self._workers[worker.pid]
         worker.close()
+        has_successor = False
+        for each in self.workers:
+            if each.replaces is worker:
+                each.replaces = None
+                has_successor = True
         if self.on_end is not None:
             self.on_end(worker)
         how = f"{worker} {describe_end(status)}"
@@ -267,7 +275,7 @@ class Supervisor:
         elif worker.state is State.LEAVING:
             log.info("%s", how)
         elif status == 0 and not self._ending:  # somebody told it to leave
-            log.info("%s; a successor is started", how)
+            log.info("%s%s", how, "" if has_successor else "; a successor is started")
         elif not self._ending:
             self._ended_unasked(worker, how)
         self._fill_up()

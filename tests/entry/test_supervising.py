@@ -250,6 +250,22 @@ def test_websockets_are_told_to_come_back(supervised: Supervised) -> None:
     supervised.until(lambda: len(supervised.workers()) == 2)
 
 
+@pytest.mark.parametrize("whom, code", [("worker", 1012), ("supervisor", 1001)])
+def test_websockets_of_a_terminated_process(supervised: Supervised, whom: str, code: int) -> None:
+    with connect(f"ws://127.0.0.1:{supervised.port}/", ping_interval=None) as websocket:
+        websocket.send("hello")
+        assert websocket.recv() == "hello"
+        workers = supervised.workers()
+        for pid in workers if whom == "worker" else {supervised.popen.pid}:
+            os.kill(pid, signal.SIGTERM)
+        if whom == "worker":
+            supervised.until_logged("was told to leave", 2)
+        with pytest.raises(ConnectionClosed) as closed:
+            websocket.recv(PATIENCE)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == code
+
+
 def test_workers_share_the_connections_evenly(supervised: Supervised) -> None:
     connections = []
     try:
