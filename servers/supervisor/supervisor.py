@@ -74,6 +74,8 @@ class Supervisor:
         #: Called when a reload begins, and when one ends, whatever came of it, or the first generation serves.
         self.on_reload: Callable[[], None] = do_nothing
         self.on_serving: Callable[[], None] = do_nothing
+        #: Called when the end has begun.
+        self.on_ending: Callable[[], None] = do_nothing
 
     # From outside, on the hub or in any greenlet.
 
@@ -116,6 +118,15 @@ class Supervisor:
         finally:
             checks.kill()
         return None if self._reexecute else self._status
+
+    def catch_up(self) -> bool:
+        """After `run` has returned None: handle what has happened since. Returns whether to execute anew all the same.
+
+        A worker that has ended meanwhile is reaped already, so that nobody would ever hear of it again.
+        """
+        while not self._events.empty():
+            self._events.get()()
+        return not self._ending and not self._coming
 
     def _check_regularly(self) -> None:
         while True:
@@ -169,6 +180,7 @@ class Supervisor:
         """SIGTERM lets requests finish; SIGINT, SIGQUIT and a second signal do not wait, as with gunicorn."""
         at_once = self._ending or number != signal.SIGTERM
         self._ending = True
+        self.on_ending()
         log.info("%s: stopping %d workers%s", signal.Signals(number).name, len(self._workers), " at once" * at_once)
         for worker in self.workers:
             worker.stop(signal.SIGQUIT if at_once else signal.SIGTERM)

@@ -283,3 +283,15 @@ def test_an_execution_anew_is_asked_for_by_returning(play: Play) -> None:
     play.supervisor.signalled(signal.SIGUSR2)
     assert play.running.get(timeout=5) is None
     assert [each.pid for each in play.supervisor.workers] == [each.pid for each in play.started]
+
+
+def test_what_happens_before_the_execution_is_known_after_it(play: Play) -> None:
+    first, second = play.started
+    play.supervisor.signalled(signal.SIGUSR2)
+    assert play.running.get(timeout=5) is None
+    first.end()
+    assert play.supervisor.catch_up()
+    assert [each.pid for each in play.supervisor.workers] == [second.pid, play.started[2].pid]
+    play.supervisor.signalled(signal.SIGTERM)
+    assert not play.supervisor.catch_up()
+    assert second.signals == [signal.SIGTERM]
