@@ -9,7 +9,7 @@ PORT ?= 8000
 SECONDS ?= 60
 SOURCES := setup.py pyproject.toml $(shell find entry runtime patches servers loadtests/locusts -name '*.py' -o -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: serve test test-all lint bench compare bench-check autobahn fuzz docs clean packages
+.PHONY: serve test test-all lint bench compare bench-check chaos autobahn fuzz docs clean packages
 
 serve: $(VENV)/.built-demo  ## build hublet and serve the demo on http://HOST:PORT
 	$(BIN)/hublet examples.ticker.app:app --bind $(HOST):$(PORT) --grace 2
@@ -38,6 +38,9 @@ compare:  ## hublet beside its peers, all of it in 25 minutes (ARGS=--quick: 8, 
 
 bench-check: $(VENV)/.built-test  ## fail if a request costs over 3 % more instructions than the baseline says
 	$(BIN)/python -m loadtests.instructions $(ARGS)
+
+chaos: $(VENV)/.built-test  ## reloads, killed workers and upgrades under load: writes docs/chaos.md and docs/chaos.json
+	$(BIN)/python -m loadtests.chaos $(ARGS)
 
 autobahn: $(VENV)/.built-test  ## every case of the Autobahn WebSocket Testsuite against hublet
 	$(BIN)/python -m tests.autobahn $(ARGS)

@@ -6,6 +6,7 @@ standard library that gevent patches, so that the `hublet` command can patch bef
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         ListenError,
         RequestBodyError,
         SettingsError,
+        UnsupportedPlatformError,
     )
     from .servers.server import WSGIServer
     from .servers.settings import Settings
@@ -37,6 +39,7 @@ __all__ = [
     "RequestBodyError",
     "Settings",
     "SettingsError",
+    "UnsupportedPlatformError",
     "WSGIServer",
     "__version__",
     "broadcast",
@@ -54,12 +57,15 @@ HOMES = {
     "RequestBodyError": ".runtime.errors",
     "Settings": ".servers.settings",
     "SettingsError": ".runtime.errors",
+    "UnsupportedPlatformError": ".runtime.errors",
     "WSGIServer": ".servers.server",
     "broadcast": ".servers.websocket.broadcast",
     "patch_all": ".patches.patching",
     "serve": ".serving",
     "websockets": ".servers.websocket.applications",
 }
+if sys.platform == "win32":
+    HOMES |= dict.fromkeys(("WSGIServer", "broadcast", "serve", "websockets"), ".windows")
 
 
 def __getattr__(name: str) -> object:

@@ -170,6 +170,7 @@ def run(
         if ends is not None:
             supervised = stack.enter_context(closing(Supervised(ends, server, life, settings)))
             life.on_start = supervised.report_ready
+            life.has_successor = supervised.has_successor
         stack.enter_context(manager.watched())
         urls = [listener_url(each, scheme) for each in listeners.values()]
         serve_until_stopped(server, life, manager, name, lambda: announce(sourced, name, urls))
@@ -221,6 +222,8 @@ class Life:
         self._hurrying = Event()
         self._interrupts = 0
         self._succeeded = False
+        #: Asked when it stops without having been told so: whether another process serves on the same addresses.
+        self.has_successor: Callable[[], bool] = bool
         #: Called when the server accepts connections.
         self.on_start: Callable[[], None] | None = None
 
@@ -249,7 +252,8 @@ class Life:
 
     def drain(self) -> None:
         """Stop the server within its grace time, or at once when hurried, or when this greenlet is interrupted."""
-        graceful = gevent.spawn(self._server.stop, self._grace, succeeded=self._succeeded)
+        succeeded = self._succeeded or self.has_successor()
+        graceful = gevent.spawn(self._server.stop, self._grace, succeeded=succeeded)
         try:
             gevent.wait([graceful, self._hurrying], count=1)
         finally:

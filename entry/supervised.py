@@ -16,7 +16,7 @@ from .runtime.process_memory import resident_bytes
 from .servers.load_board import LoadBoard
 from .servers.server import WSGIServer
 from .servers.settings import Settings
-from .servers.supervisor.channel import HEARTBEAT, READY, RECYCLE, SUCCEEDED, TURNING, WorkerEnds, tell
+from .servers.supervisor.channel import ENDING, HEARTBEAT, LEAVING, READY, RECYCLE, SUCCEEDED, TURNING, WorkerEnds, tell
 
 log = logging.getLogger("hublet.worker")
 
@@ -45,6 +45,7 @@ class Supervised:
         self._most_requests = settings.max_requests + jitter if settings.max_requests else 0
         self._most_memory = settings.max_rss
         self._recycling = False
+        self._ending = False
         for number in SUPERVISORS:
             signal.signal(number, signal.SIG_IGN)
         self._board = LoadBoard(ends.board)
@@ -69,14 +70,29 @@ class Supervised:
             watcher.stop()
             watcher.close()
 
+    def has_successor(self) -> bool:
+        """Whether somebody serves when this process, which leaves, is gone: always, unless the supervisor ends too."""
+        self._leave()
+        if self._ending:
+            return False
+        try:
+            messages = os.read(self._ends.control, PIPE_SIZE)
+        except BlockingIOError:
+            tell(self._ends.status, LEAVING)  # the signal was not the supervisor's, which has to know
+            return True
+        return bool(messages) and ENDING not in messages
+
     def _on_control(self) -> None:
         with suppress(BlockingIOError):
             messages = os.read(self._ends.control, PIPE_SIZE)
             if not messages:
                 self._watcher.stop()
+                self._ending = True
                 log.warning("the supervisor is gone")
                 self._leave()
                 self._life.signalled(signal.SIGTERM)
+            elif ENDING in messages:
+                self._ending = True  # its signal follows
             elif SUCCEEDED in messages:
                 self._leave()
                 self._life.succeed()

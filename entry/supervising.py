@@ -12,11 +12,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from .gunicorn_hooks import AGE_VARIABLE, Hooks
 from .logs import Logs, open_logs
@@ -28,6 +28,7 @@ from .servers.settings_sources import SourcedSettings
 from .servers.supervisor.supervisor import Rules, Supervisor, log
 from .servers.supervisor.worker import Events, Worker, start_worker
 from .servers.systemd import ServiceManager
+from .servers.unix_sockets import UnixListener, claim_again
 from .serving import announce, raise_descriptor_limit, stop_signals
 
 # Set across an execution of the supervisor by itself: what it needs to know of its workers.
@@ -58,6 +59,10 @@ def run_supervisor(
             log.warning("%s", warning)
         raise_descriptor_limit()
         stack.enter_context(hooks.master())
+        files = succession.get("files", {})
+        inherited = {
+            bind: claim_again(each, files[bind]) if bind in files else each for bind, each in inherited.items()
+        }
         listeners = open_listeners(settings.bind, settings.backlog, inherited, socket_access(sourced))
         for listener in listeners.values():
             stack.callback(listener.close)
@@ -71,6 +76,7 @@ def run_supervisor(
         supervisor.on_end = partial(worker_ended, LoadBoard(board), hooks)
         supervisor.on_reload = partial(reloading, manager, hooks)
         supervisor.on_serving = partial(manager.ready, f"serves {target}")
+        supervisor.on_ending = partial(manager.stopping, "finishes requests")
         for pid, status_end, control_end, generation, place in succession.get("workers", ()):
             supervisor.adopt(Worker(pid, status_end, control_end, generation, place, supervisor))
         stack.enter_context(stop_signals(partial(signalled, supervisor, logs, hooks), *SIGNALS))
@@ -81,11 +87,11 @@ def run_supervisor(
         hooks.call("when_ready", hooks.server)
         supervisor.begin_generation()
         while (status := supervisor.run()) is None:
-            if can_execute():
+            if can_execute() and supervisor.catch_up():
                 log.info("SIGUSR2: executing the supervisor anew")
                 logs.errors.close()
-                execute(start, variables, board, supervisor.workers)
-        manager.stopping("has stopped")
+                succession = {"board": board, "workers": supervisor.workers, "files": claimed_files(listeners)}
+                execute(start, {**variables, **manager.variables}, succession)
         return status
 
 
@@ -139,13 +145,19 @@ def can_execute() -> bool:
     return trial.returncode == 0
 
 
-def execute(start: partial[Worker], variables: Mapping[str, str], board: int, workers: Sequence[Worker]) -> None:
-    """Become a new supervisor, with the listeners and the workers of this one. Does not return."""
+def claimed_files(listeners: Mapping[str, socket.socket]) -> dict[str, str]:
+    """The files of Unix sockets that this process is to remove, by their addresses."""
+    paths = {bind: each.claimed_path() for bind, each in listeners.items() if isinstance(each, UnixListener)}
+    return {bind: path for bind, path in paths.items() if path is not None}
+
+
+def execute(start: partial[Worker], variables: Mapping[str, str], succession: Mapping[str, Any]) -> None:
+    """Become a new supervisor, with what this one has: listeners, workers, board. Does not return."""
     command, directory = start.args
-    for worker in workers:
+    for worker in succession["workers"]:
         for descriptor in (worker.status, worker.control):
             os.set_inheritable(descriptor, True)
-    fields = [(each.pid, each.status, each.control, each.generation, each.place) for each in workers]
-    succession = {SUCCESSION_VARIABLE: json.dumps({"board": board, "workers": fields})}
+    fields = [(each.pid, each.status, each.control, each.generation, each.place) for each in succession["workers"]]
+    text = json.dumps({**succession, "workers": fields})
     os.chdir(directory)
-    os.execve(sys.executable, [*command], {**os.environ, **variables, **succession})  # noqa: S606
+    os.execve(sys.executable, [*command], {**os.environ, **variables, SUCCESSION_VARIABLE: text})  # noqa: S606

@@ -31,6 +31,10 @@ class ApplicationLoadError(HubletError):
         super().__init__(f"cannot load the application {target!r}: {problem}")
 
 
+class UnsupportedPlatformError(HubletError, NotImplementedError):
+    """hublet does not run on this system. The text says where it does."""
+
+
 class ListenError(HubletError, OSError):
     """An address cannot be listened on. `address` is the one asked for."""
 

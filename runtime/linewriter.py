@@ -17,6 +17,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
+import fcntl
 import os
 import select
 import stat
@@ -35,8 +36,8 @@ SimpleQueue: Callable[[], Any] = monkey.get_original("_queue", "SimpleQueue")
 Empty: type[Exception] = monkey.get_original("_queue", "Empty")
 poll: Callable[[], Any] = monkey.get_original("select", "poll")
 
-# One write takes about so much. A pipe takes PIPE_BUF bytes as a whole (POSIX), so lines of several processes that
-# share it are not torn; for files larger pieces save system calls.
+# One write takes about so much. A pipe takes PIPE_BUF bytes as a whole (POSIX), so that programs that share it with us
+# and write as little do not tear our lines; for files larger pieces save system calls.
 FILE_PIECE: Final = 256 * KIB
 PIPE_PIECE: Final = select.PIPE_BUF
 # A descriptor that would block is polled, and tried again after this time whatever poll says: on some systems it does
@@ -48,6 +49,8 @@ RUSH: Final = 8
 CLOSE_TIMEOUT: Final = 2.0
 NEWLINE: Final = 0x0A
 WRITERS: WeakSet[LineWriter] = WeakSet()
+# For each pipe or socket, by its identity: the lock of the writers in this process, which fcntl's is not.
+TURNS: Final[dict[tuple[int, int], Any]] = {}
 
 
 def lost_report(count: int) -> bytes:
@@ -64,7 +67,8 @@ class LineWriter:
     thread calls both.
 
     Several processes may append to one file: each piece is whole lines in one write(2), which O_APPEND puts at the end
-    in one step.
+    in one step. On a pipe or a socket, which take longer pieces bit by bit, they take turns (fcntl(2), where the system
+    locks such descriptors, as Linux does); what other programs write there may still tear lines above PIPE_BUF bytes.
     """
 
     def __init__(
@@ -232,7 +236,12 @@ class LineWriter:
         return False
 
     def _write_all(self, data: bytes) -> int | None:
-        """Write, waiting as long as it takes. Returns None, or after an error the number of bytes left over."""
+        """Write in one piece, as others see it. Returns None, or after an error the number of bytes left over."""
+        with own_turn(self._fd):
+            return self._write_bytes(data)
+
+    def _write_bytes(self, data: bytes) -> int | None:
+        """Write, waiting as long as it takes. Returns as `_write_all` does."""
         view = memoryview(b"\n" + data if self._torn else data)
         while view:
             try:
@@ -270,6 +279,27 @@ def is_pipe(fd: int) -> bool:
         return False
 
 
+@contextlib.contextmanager
+def own_turn(fd: int) -> Iterator[None]:
+    """Keep other writers, in this process and in others, from a pipe or a socket for the `with` block."""
+    try:
+        status = os.fstat(fd)
+    except OSError:  # writing will say so
+        yield
+        return
+    if not (stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode)):
+        yield
+        return
+    with TURNS.setdefault((status.st_dev, status.st_ino), allocate_lock()):
+        with contextlib.suppress(OSError):  # the system has no locks for such descriptors
+            fcntl.lockf(fd, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                fcntl.lockf(fd, fcntl.LOCK_UN)
+
+
 def pieces(lines: list[bytes], size: int) -> Iterator[list[bytes]]:
     """Group lines into lists of at most `size` bytes, or of one longer line."""
     piece: list[bytes] = []
@@ -286,6 +316,7 @@ def pieces(lines: list[bytes], size: int) -> Iterator[list[bytes]]:
 
 def start_empty_after_fork() -> None:
     """A forked child has no writer thread, and the pending lines are its parent's."""
+    TURNS.clear()  # a thread of the parent's may hold one
     for writer in list(WRITERS):
         writer._start_empty()
 

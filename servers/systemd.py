@@ -22,6 +22,7 @@ FIRST_DESCRIPTOR: Final = 3  # SD_LISTEN_FDS_START
 # systemd reads these in its main loop; one that takes longer is in trouble itself.
 SEND_TIMEOUT: Final = 5.0
 MICROSECONDS: Final = 1_000_000
+VARIABLES: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 def activated_sockets(environ: MutableMapping[str, str] = os.environ) -> dict[str, str]:
@@ -44,9 +45,11 @@ class ServiceManager:
     """The way to systemd, or to nobody where the process was not started by it: then every method does nothing."""
 
     def __init__(self, environ: MutableMapping[str, str] = os.environ) -> None:
-        path = environ.pop("NOTIFY_SOCKET", "")
+        #: What was found, for this process when it executes another program.
+        self.variables = {name: environ.pop(name) for name in VARIABLES if name in environ}
+        path = self.variables.get("NOTIFY_SOCKET", "")
         self._address = "\0" + path[1:] if path.startswith("@") else path
-        interval, pid = environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", "")
+        interval, pid = self.variables.get("WATCHDOG_USEC", ""), self.variables.get("WATCHDOG_PID", "")
         #: How often systemd wants a sign of life, in seconds; 0: not at all.
         self.watchdog = 0.0
         if self._address and interval.isdecimal() and pid in ("", str(os.getpid())):

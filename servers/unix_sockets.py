@@ -46,6 +46,10 @@ class UnixListener(socket.socket):
         """Leave the file: another process has taken the socket over."""
         self._claim = None
 
+    def claimed_path(self) -> str | None:
+        """The absolute path of the file, if it is this process's to remove."""
+        return self._claim.path if self._claim is not None and self._claim.is_ours() else None
+
     def close(self, *arguments: Any) -> None:
         """Remove the file, if it is ours, then close."""
         claim, self._claim = self._claim, None
@@ -86,6 +90,14 @@ def bind_and_listen(path: str, backlog: int, access: SocketAccess) -> UnixListen
         raise
     listener.claim(path)
     return listener
+
+
+def claim_again(listener: socket.socket, path: str) -> UnixListener:
+    """Own a listener's file after this process has executed itself anew, when `claimed_path` has told it before."""
+    claimed = UnixListener(fileno=listener.detach())
+    claimed.setblocking(False)
+    claimed.claim(path)
+    return claimed
 
 
 def open_abstract_listener(name: str, backlog: int) -> socket.socket:

@@ -18,8 +18,8 @@ from gevent.queue import SimpleQueue
 from gunicorn.arbiter import Arbiter
 
 from ...patches.gevent_websocket import SERVERS
-from ...patches.replacement import Patch, Replacement
 from ...patches.patching import patch_all
+from ...patches.replacement import Patch, Replacement
 from ...patches.stdlib import patch_standard_library
 
 OWN: Final = ((os, ("fork", "forkpty", "waitpid")), (signal, ("signal", "getsignal", "set_wakeup_fd")))

@@ -1,8 +1,9 @@
 """What a supervisor and a worker tell each other, over two pipes.
 
 The worker writes single bytes into the status pipe: that it is ready, that its hub turns, that it wants a successor.
-The supervisor writes into the control pipe that a successor has taken over. The end of either is a message too: the
-other process is gone. One byte at a time, a message is never torn and the order is that of the writes.
+The supervisor writes into the control pipe that a successor has taken over, or that there will be none. The end of
+either is a message too: the other process is gone. One byte at a time, a message is never torn and the order is that of
+the writes.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ VARIABLE: Final = "_HUBLET_WORKER"
 READY: Final = b"r"  # serves requests
 TURNING: Final = b"t"  # its hub turns; sent every HEARTBEAT seconds
 RECYCLE: Final = b"c"  # has reached a limit (requests, memory): wants to be replaced
+LEAVING: Final = b"l"  # was told to leave, and not by the supervisor
 # From the supervisor.
 SUCCEEDED: Final = b"s"  # a successor serves: finish what is in flight and leave
+ENDING: Final = b"e"  # the end has come for all: the signal that follows is the supervisor's, and nobody succeeds
 
 HEARTBEAT: Final = 1.0  # seconds
 

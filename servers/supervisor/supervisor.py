@@ -21,7 +21,7 @@ from typing import Any, Final
 import gevent
 from gevent.queue import Queue
 
-from .channel import READY, RECYCLE
+from .channel import LEAVING, READY, RECYCLE
 from .worker import Events, State, Worker, describe_end
 
 log = logging.getLogger("hublet.supervisor")
@@ -74,6 +74,8 @@ class Supervisor:
         #: Called when a reload begins, and when one ends, whatever came of it, or the first generation serves.
         self.on_reload: Callable[[], None] = do_nothing
         self.on_serving: Callable[[], None] = do_nothing
+        #: Called when the end has begun.
+        self.on_ending: Callable[[], None] = do_nothing
 
     # From outside, on the hub or in any greenlet.
 
@@ -116,6 +118,15 @@ class Supervisor:
         finally:
             checks.kill()
         return None if self._reexecute else self._status
+
+    def catch_up(self) -> bool:
+        """After `run` has returned None: handle what has happened since. Returns whether to execute anew all the same.
+
+        A worker that has ended meanwhile is reaped already, so that nobody would ever hear of it again.
+        """
+        while not self._events.empty():
+            self._events.get()()
+        return not self._ending and not self._coming
 
     def _check_regularly(self) -> None:
         while True:
@@ -169,6 +180,7 @@ class Supervisor:
         """SIGTERM lets requests finish; SIGINT, SIGQUIT and a second signal do not wait, as with gunicorn."""
         at_once = self._ending or number != signal.SIGTERM
         self._ending = True
+        self.on_ending()
         log.info("%s: stopping %d workers%s", signal.Signals(number).name, len(self._workers), " at once" * at_once)
         for worker in self.workers:
             worker.stop(signal.SIGQUIT if at_once else signal.SIGTERM)
@@ -241,22 +253,30 @@ class Supervisor:
             elif worker.replaces is not None:
                 worker.replaces.retire()
                 worker.replaces = None
-        if RECYCLE in messages and worker.state is State.SERVING and not self._ending:
-            self._recycle(worker)
+        if worker.state is State.SERVING and not self._ending:
+            if LEAVING in messages:
+                self._succeed(worker, "was told to leave")
+            elif RECYCLE in messages:
+                self._succeed(worker, "has reached a limit")
 
-    def _recycle(self, worker: Worker) -> None:
+    def _succeed(self, worker: Worker, why: str) -> None:
         if worker in self._coming or any(each.replaces is worker for each in self.workers):
             return
         (place,) = self._free_places(1)
         successor = self._start_worker(place)
         if successor is not None:
-            log.info("%s has reached a limit: %s succeeds it", worker, successor)
+            log.info("%s %s: %s succeeds it", worker, why, successor)
             successor.replaces = worker
 
     def _on_end(self, worker: Worker) -> None:
         status = worker.exit_status or 0
         del self._workers[worker.pid]
         worker.close()
+        has_successor = False
+        for each in self.workers:
+            if each.replaces is worker:
+                each.replaces = None
+                has_successor = True
         if self.on_end is not None:
             self.on_end(worker)
         how = f"{worker} {describe_end(status)}"
@@ -267,7 +287,7 @@ class Supervisor:
         elif worker.state is State.LEAVING:
             log.info("%s", how)
         elif status == 0 and not self._ending:  # somebody told it to leave
-            log.info("%s; a successor is started", how)
+            log.info("%s%s", how, "" if has_successor else "; a successor is started")
         elif not self._ending:
             self._ended_unasked(worker, how)
         self._fill_up()

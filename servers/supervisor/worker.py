@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 import gevent
 
-from .channel import SUCCEEDED, WorkerEnds, hand_down_ends, tell
+from .channel import ENDING, SUCCEEDED, WorkerEnds, hand_down_ends, tell
 
 READ: Final = 1  # gevent's event mask
 PIPE_SIZE: Final = 4096
@@ -100,8 +100,9 @@ class Worker:
             os.kill(self.pid, number)
 
     def stop(self, number: int) -> None:
-        """Ask it to leave by a signal."""
+        """Ask it to leave by a signal; nobody succeeds it."""
         self._leave()
+        tell(self.control, ENDING)
         self.signal(number)
 
     def _leave(self) -> None:

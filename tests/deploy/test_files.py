@@ -36,6 +36,8 @@ def test_the_service_has_time_to_drain() -> None:
     assert grace_of(service["ExecStart"].split()) < float(service["TimeoutStopSec"])
     assert "--bind" not in service["ExecStart"]
     assert service["Type"] == "notify"
+    assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    assert "--workers" in service["ExecStart"].split()  # a server without a supervisor would be ended by it
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")

@@ -238,6 +238,50 @@ def test_the_supervisor_executes_itself_anew(supervised: Supervised) -> None:
     assert supervised.popen.poll() is None
 
 
+def test_a_unix_socket_and_systemd_from_start_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "app.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(PATIENCE)
+        for name, text in {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}.items():
+            monkeypatch.setenv(name, text)
+
+        def next_message(of: str) -> str:
+            while not (message := manager.recv(1000).decode()).startswith(of):
+                assert message in ("WATCHDOG=1", "READY=1\nSTATUS=serves application:app"), message
+            return message
+
+        def ask() -> None:
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(path))
+                client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                assert client.recv(100).startswith(b"HTTP/1.1 200")
+
+        made = Supervised(tmp_path, "--bind", "unix:app.sock")
+        try:
+            next_message("READY=1\nSTATUS=serves application:app")
+            ask()
+            made.tell(signal.SIGHUP)
+            _, stamp, _ = next_message("RELOADING=1\n").split("\n")
+            assert 0 < int(stamp.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
+            next_message("READY=1\n")
+            inode = path.stat().st_ino
+            for times in (1, 2):  # the second one has to know what the first one knew
+                made.tell(signal.SIGUSR2)
+                made.until_logged("executing the supervisor anew", times)
+                next_message("READY=1\n")
+                next_message("WATCHDOG=1")
+                assert path.stat().st_ino == inode
+                ask()
+            made.tell(signal.SIGTERM)
+            next_message("STOPPING=1\n")
+            made.until(lambda: made.popen.poll() is not None)
+            assert made.popen.returncode == 0
+            assert not path.exists()
+        finally:
+            made.end()
+
+
 def test_websockets_are_told_to_come_back(supervised: Supervised) -> None:
     with connect(f"ws://127.0.0.1:{supervised.port}/") as websocket:
         websocket.send("hello")
@@ -248,6 +292,22 @@ def test_websockets_are_told_to_come_back(supervised: Supervised) -> None:
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1012
     supervised.until(lambda: len(supervised.workers()) == 2)
+
+
+@pytest.mark.parametrize("whom, code", [("worker", 1012), ("supervisor", 1001)])
+def test_websockets_of_a_terminated_process(supervised: Supervised, whom: str, code: int) -> None:
+    with connect(f"ws://127.0.0.1:{supervised.port}/", ping_interval=None) as websocket:
+        websocket.send("hello")
+        assert websocket.recv() == "hello"
+        workers = supervised.workers()
+        for pid in workers if whom == "worker" else {supervised.popen.pid}:
+            os.kill(pid, signal.SIGTERM)
+        if whom == "worker":
+            supervised.until_logged("was told to leave", 2)
+        with pytest.raises(ConnectionClosed) as closed:
+            websocket.recv(PATIENCE)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == code
 
 
 def test_workers_share_the_connections_evenly(supervised: Supervised) -> None:

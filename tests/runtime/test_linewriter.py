@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import select
+import socket
 import subprocess
 import sys
 import textwrap
@@ -486,3 +487,46 @@ def test_several_processes_append_to_one_file_and_no_line_is_torn_or_lost(tmp_pa
         assert text == name * int(length)
         numbers[name].append(int(number))
     assert numbers == {name: list(range(count)) for name in names}
+
+
+SHARER = """
+import sys
+from hublet.runtime.linewriter import LineWriter
+name, count = sys.argv[1], int(sys.argv[2])
+writers = [LineWriter(fd, interval=0.001, limit=1 << 30) for fd in (1, 2)]
+for number in range(count):
+    length = 3 * 1024 if number % 2 else 20 * 1024  # below what a pipe takes as a whole, and far above it
+    writers[number % 4 // 2].write(f"{name} {number} {name * length}\\n".encode())
+for writer in writers:
+    writer.close(60)
+assert writers[0].lost == writers[1].lost == 0
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux locks pipes and sockets")
+@pytest.mark.parametrize("kind", ["pipe", "socket", "file"])
+def test_long_lines_of_several_processes_on_one_descriptor_are_whole(tmp_path: Path, kind: str) -> None:
+    count, names = 200, "abcd"
+    if kind == "pipe":
+        reader, writer = os.pipe()
+    elif kind == "socket":
+        reader, writer = (each.detach() for each in socket.socketpair())
+    else:
+        writer = os.open(tmp_path / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        reader = os.open(tmp_path / "log", os.O_RDONLY)
+    processes = [
+        subprocess.Popen([sys.executable, "-c", SHARER, name, str(count)], stdout=writer, stderr=writer)
+        for name in names
+    ]
+    os.close(writer)
+    if kind == "file":
+        assert [process.wait(6 * PATIENCE) for process in processes] == [0] * len(names)
+    with open(reader, "rb") as file:
+        lines = file.read().decode().splitlines()
+    assert [process.wait(PATIENCE) for process in processes] == [0] * len(names)
+    seen = set()
+    for line in lines:
+        name, number, text = line.split(" ")
+        assert text == name * (3 * 1024 if int(number) % 2 else 20 * 1024)
+        seen.add((name, int(number)))
+    assert len(lines) == len(seen) == count * len(names)

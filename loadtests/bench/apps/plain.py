@@ -19,6 +19,9 @@ GREETING: Final = b"Hello, World!"
 # Servers that are not told the length would have to choose a framing of their own, and would be compared by it.
 GREETING_FIELDS: Final = (("Content-Type", "text/plain"), ("Content-Length", str(len(GREETING))))
 
+COMPUTATION: Final = 40_000  # steps; about 2 ms
+COMPUTED: Final = str(sum(number * number for number in range(COMPUTATION))).encode()
+
 
 def hello(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Answer a constant."""
@@ -31,6 +34,13 @@ def wait(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
     time.sleep(1)
     start_response("200 OK", list(GREETING_FIELDS))
     return [GREETING]
+
+
+def compute(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer what takes some time of the processor."""
+    body = str(sum(number * number for number in range(COMPUTATION))).encode()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
 
 
 def send_file(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

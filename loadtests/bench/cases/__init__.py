@@ -18,9 +18,10 @@ from .waiting_briefly import IO_100, IO_1000, IO_10000
 from .websocket_broadcast import BROADCASTING
 from .websocket_echo import DEFLATED, ECHO_1K, ECHO_32, ECHO_64K
 from .websocket_idle import IDLE as WEBSOCKET_IDLE
+from .workers import SCALING
 
 CASES: Final[tuple[Case, ...]] = (
     HELLO, BROWSER, FLASK, IO_100, IO_1000, IO_10000, WAITING, POSTGRES, MIXED, UPLOAD, DOWNLOAD, KEPT, FRESH, IDLE,
-    STARTUP,
+    STARTUP, SCALING,
     ECHO_32, ECHO_1K, ECHO_64K, DEFLATED, WEBSOCKET_IDLE, BROADCASTING, CONNECTIONS, IN_FLIGHT,
 )  # fmt: skip

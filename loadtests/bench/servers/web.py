@@ -56,6 +56,13 @@ WEB_SERVERS: Final = (
         frozenset({WSGI, YIELDS, FILES}),
     ),
     Server(
+        "hublet 2 workers",
+        # Not on the one core that servers are started on.
+        ("taskset", "-c", "0,1", "$python", "-m", "hublet", "$app", "--bind", "$host:$port", "--workers", "2"),
+        distributions("hublet", "gevent"),
+        frozenset({WSGI, YIELDS, FILES}),
+    ),
+    Server(
         "bjoern",
         ("$peers", "-c", "import bjoern, $module; bjoern.run($module.$attribute, '$host', $port)"),
         peer_distributions("bjoern"),

@@ -11,7 +11,7 @@ from typing import Any
 import gevent
 import pytest
 from hublet.servers.supervisor import supervisor as module
-from hublet.servers.supervisor.channel import READY, RECYCLE
+from hublet.servers.supervisor.channel import LEAVING, READY, RECYCLE
 from hublet.servers.supervisor.supervisor import Rules, Supervisor
 from hublet.servers.supervisor.worker import State
 
@@ -196,6 +196,27 @@ def test_one_that_wants_to_be_recycled_leaves_when_its_successor_serves(play: Pl
     assert len(play.started) == 3
 
 
+def test_one_that_was_told_to_leave_by_somebody_has_a_successor_before_it_is_gone(play: Play) -> None:
+    first = play.started[0]
+    first.say(LEAVING)
+    successor = play.expect(3)[2]
+    first.end()
+    play.settle()
+    assert len(play.started) == 3
+    play.serve(successor)
+    assert not first.retired
+
+
+def test_one_that_dies_while_its_successor_starts_is_not_spoken_to_any_more(play: Play) -> None:
+    first = play.started[0]
+    first.say(RECYCLE)
+    successor = play.expect(3)[2]
+    first.end(-signal.SIGKILL)
+    play.serve(successor)
+    assert not first.retired
+    assert len(play.started) == 3
+
+
 def test_more_and_fewer(play: Play) -> None:
     play.supervisor.signalled(signal.SIGTTIN)
     play.serve(play.expect(3)[2])
@@ -262,3 +283,15 @@ def test_an_execution_anew_is_asked_for_by_returning(play: Play) -> None:
     play.supervisor.signalled(signal.SIGUSR2)
     assert play.running.get(timeout=5) is None
     assert [each.pid for each in play.supervisor.workers] == [each.pid for each in play.started]
+
+
+def test_what_happens_before_the_execution_is_known_after_it(play: Play) -> None:
+    first, second = play.started
+    play.supervisor.signalled(signal.SIGUSR2)
+    assert play.running.get(timeout=5) is None
+    first.end()
+    assert play.supervisor.catch_up()
+    assert [each.pid for each in play.supervisor.workers] == [second.pid, play.started[2].pid]
+    play.supervisor.signalled(signal.SIGTERM)
+    assert not play.supervisor.catch_up()
+    assert second.signals == [signal.SIGTERM]
