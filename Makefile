@@ -7,6 +7,8 @@ PEERS ?= $(VENV)-peers
 HOST ?= 127.0.0.1
 PORT ?= 8000
 SECONDS ?= 60
+# Most tests wait for other processes, so there are more of them at once than processors.
+PROCESSES ?= 4
 SOURCES := setup.py pyproject.toml $(shell find entry runtime patches servers loadtests/locusts -name '*.py' -o -name '*.pyx' -o -name '*.pxd')
 
 .PHONY: serve test test-all lint bench compare bench-check chaos autobahn fuzz docs clean packages
@@ -15,7 +17,7 @@ serve: $(VENV)/.built-demo  ## build hublet and serve the demo on http://HOST:PO
 	$(BIN)/hublet examples.ticker.app:app --bind $(HOST):$(PORT) --grace 2
 
 test: $(VENV)/.built-test  ## install what tests need, then run every test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
 test-all: ## the tests on every interpreter from 3.11 to 3.13 that is found
 	@found=0; for version in 3.11 3.12 3.13; do \
