@@ -29,6 +29,7 @@ from .process import enter_directory, socket_access
 from .runtime.errors import SettingsError
 from .servers.listeners import hand_down, open_listeners
 from .servers.settings_sources import SourcedSettings
+from .servers.supervisor.worker import describe_end
 from .serving import stop_signals
 
 if TYPE_CHECKING:
@@ -183,13 +184,6 @@ def ended_within(child: subprocess.Popen[bytes], seconds: float) -> bool:
     except TimeoutExpired:
         return False
     return True
-
-
-def describe_end(status: int) -> str:
-    """Say how a process ended."""
-    if status < 0:
-        return f"was killed by {signal.Signals(-status).name}"
-    return f"ended with status {status}" if status else "ended"
 
 
 class StopFlag:

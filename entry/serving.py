@@ -40,6 +40,7 @@ from .process import (
     title,
 )
 from .runtime.errors import SettingsError
+from .runtime.io_events import READ
 from .servers.error_log import keep_loggers_enabled
 from .servers.listeners import listener_url, open_listeners
 from .servers.server import WSGIServer
@@ -58,8 +59,6 @@ log = logging.getLogger("hublet.serving")
 
 # macOS refuses a descriptor limit above this one (OPEN_MAX) even where it reports an unlimited hard limit.
 DARWIN_OPEN_MAX: Final = 10240
-# What an io watcher of the loop waits for (libev's EV_READ).
-READABLE: Final = 1
 
 UNPATCHED: Final = (
     "the standard library is not patched: one blocking call in the application (a socket, time.sleep, a database "
@@ -313,7 +312,7 @@ def waking_signals() -> Iterator[None]:
     reader, writer = os.pipe()
     for end in (reader, writer):
         os.set_blocking(end, False)
-    watcher = gevent.get_hub().loop.io(reader, READABLE, ref=False)
+    watcher = gevent.get_hub().loop.io(reader, READ, ref=False)
     before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
 
     def empty() -> None:
@@ -334,7 +333,7 @@ def waking_signals() -> Iterator[None]:
 @contextmanager
 def watched_lifeline(reader: int, signalled: Callable[[int], None]) -> Iterator[None]:
     """Take the end of file of a pipe, whose write end the parent process holds, for a SIGTERM. Closes `reader`."""
-    watcher = gevent.get_hub().loop.io(reader, READABLE, ref=False)
+    watcher = gevent.get_hub().loop.io(reader, READ, ref=False)
 
     def end() -> None:
         watcher.stop()

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 import gevent
 
+from .runtime.io_events import READ
 from .runtime.limits import KIB
 from .runtime.process_memory import resident_bytes
 from .servers.load_board import LoadBoard
@@ -20,7 +21,6 @@ from .servers.supervisor.channel import ENDING, HEARTBEAT, LEAVING, READY, RECYC
 
 log = logging.getLogger("hublet.worker")
 
-READABLE: Final = 1  # what an io watcher of the loop waits for (libev's EV_READ)
 PIPE_SIZE: Final = 512
 # Signals that are for the supervisor, which a terminal sends to its workers too.
 SUPERVISORS: Final = (signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
@@ -54,7 +54,7 @@ class Supervised:
         os.set_blocking(ends.status, False)
         os.set_blocking(ends.control, False)
         loop = gevent.get_hub().loop
-        self._watcher: Any = loop.io(ends.control, READABLE, ref=False)
+        self._watcher: Any = loop.io(ends.control, READ, ref=False)
         self._watcher.start(gevent.spawn, self._on_control)
         self._timer: Any = loop.timer(HEARTBEAT, HEARTBEAT, ref=False)
         self._timer.start(self._beat)

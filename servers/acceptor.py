@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..runtime import limits
+from ..runtime.io_events import READ
 from .http1.connection import Endpoint, Engine
 
 NO_ROOM = -1
@@ -21,7 +22,6 @@ EXHAUSTED = (errno.EMFILE, errno.ENFILE)
 # What says that the listening socket itself is of no use any more. Everything else passes: a lack of memory, or what
 # accept(2) reports of the network or the firewall on behalf of the connection that it would have returned.
 FATAL = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
-READ = 1  # gevent's event mask
 
 
 class Acceptor:

@@ -20,6 +20,7 @@ from gunicorn.sock import ssl_context
 from gunicorn.workers.base import Worker
 
 from ..runtime.errors import SettingsError
+from ..runtime.io_events import READ
 from .gunicorn.hooks import observed, with_four
 from .gunicorn.logs import Errors, RequestLog, join_loggers, wants_records, wants_response_fields
 from .gunicorn.master import patch_master, patch_worker
@@ -29,7 +30,6 @@ from .server import WSGIServer
 from .settings import Settings
 from .settings_sources import OPTIONS, merge, read_variables
 
-READABLE: Final = 1  # what an io watcher of the loop waits for (libev's EV_READ)
 PIPE_SIZE: Final = 4096
 NOTIFY: Final = 1.0  # seconds between signs of life
 COUNT: Final = 0.05  # seconds between looks at the count of requests, where it is bounded
@@ -102,7 +102,7 @@ class HubletWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         counted = self.max_requests < sys.maxsize
         interval = min(COUNT if counted else NOTIFY, self.timeout / 2 or NOTIFY)
         timer = loop.timer(interval, interval, ref=False)
-        pipe = loop.io(self.PIPE[0], READABLE, ref=False)  # signals write there, and so does the reloader
+        pipe = loop.io(self.PIPE[0], READ, ref=False)  # signals write there, and so does the reloader
         self.notify()
         timer.start(self.beat)
         pipe.start(self.on_signal)

@@ -22,6 +22,7 @@ from time import perf_counter, time
 
 from ...runtime.deadlines cimport DeadlineQueue, coarse_now, unlink
 from ...runtime.request_greenlet cimport RequestGreenlet, start
+from ..sockets cimport c_recv
 from ..tls.channel cimport SHAKE_DONE, SHAKE_FAILED, SHAKE_PLAIN, Shake, TlsContext, make_channel
 from ..transport cimport GONE, WOULD_BLOCK, WRITE, iovec
 from .exchange cimport make_exchange, put_simple_response
@@ -92,7 +93,6 @@ cdef extern from *:
     """
     enum:
         MSG_PEEK
-    Py_ssize_t c_recv "recv"(int fd, void* into, size_t size, int flags) noexcept
     ctypedef struct hublet_peer:
         char host[46]
         char port[8]

@@ -14,9 +14,9 @@ from typing import Any, Final, Protocol
 
 import gevent
 
+from ...runtime.io_events import READ
 from .channel import ENDING, SUCCEEDED, WorkerEnds, hand_down_ends, tell
 
-READ: Final = 1  # gevent's event mask
 PIPE_SIZE: Final = 4096
 
 

@@ -182,7 +182,7 @@ def test_serve_in_a_program(command: Start, app: str, name: str) -> None:
 
 def test_serve_warns_in_a_program_that_is_not_patched(command: Start) -> None:
     running = command(script=SCRIPT.format(patch="", app="app"))
-    running.wait_for("WARNING the standard library is not patched: .*monkey.patch_all")
+    running.wait_for("WARNING the standard library is not patched: .*hublet.patch_all")
     assert get(running.url()) == "from python"
     assert running.stop() == 0
     assert running.errors.count("WARNING") == 1

@@ -1,0 +1,7 @@
+"""What an io watcher of the hub's loop waits for: gevent's event mask."""
+
+from __future__ import annotations
+
+from typing import Final
+
+READ: Final = 1
