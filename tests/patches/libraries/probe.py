@@ -140,14 +140,3 @@ def assert_undone(name: str, *holders: Any) -> None:
         assert [list(vars(each).items()) for each in holders] == [list(each.items()) for each in theirs]
     finally:
         patch.apply()
-
-
-def microseconds(operation: Callable[[], object], count: int = 2000) -> float:
-    """What an operation costs, one after the other: the median of five runs."""
-    runs = []
-    for _ in range(5):
-        begun = time.perf_counter()
-        for _ in range(count // 5):
-            operation()
-        runs.append((time.perf_counter() - begun) / (count // 5) * 1e6)
-    return sorted(runs)[2]
