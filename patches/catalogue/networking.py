@@ -66,4 +66,25 @@ PATCHES: Final[tuple[Patch, ...]] = (
         remedy="rows that come slowly stop every request all the same, since the driver holds the interpreter's lock "
         "while it reads them: mysqlclient and PyMySQL do not",
     ),
+    Patch(
+        "mysql-connector",
+        "its C extension holds the interpreter's lock in COMMIT, ping and autocommit, which stops every thread: "
+        "connections are made in its pure mode, which cooperates",
+        (
+            *wrapped("mysql.connector.pooling:", "mysql_connector:in_python", "CMySQLConnection"),
+            *wrapped("mysql.connector:", "mysql_connector:in_python", "CMySQLConnection"),
+            *wrapped(
+                "mysql.connector.network:",
+                "mysql_connector:closing_if_interrupted",
+                "NetworkBrokerPlain.recv",
+                "NetworkBrokerPlain.send",
+                "NetworkBrokerCompressed.recv",
+                "NetworkBrokerCompressed.send",
+            ),
+        ),
+        module="mysql.connector",
+        distribution="mysql-connector-python",
+        versions=">=9.1,<9.2",
+        cost="SELECT 1: 65 -> 73 us; COMMIT: 18 -> 71 us",
+    ),
 )

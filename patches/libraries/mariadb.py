@@ -50,7 +50,7 @@ def fetching(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def closing(original: Callable[..., Any]) -> Callable[..., Any]:
-    """`Connection.close`. A pool's connection goes back to it, and that takes locks, which is not for native threads."""
+    """`Connection.close`. A pool's connection goes back to it, and takes locks that native threads must not."""
     off_loaded_close = off_loaded(original)
 
     @functools.wraps(original)
