@@ -101,4 +101,14 @@ PATCHES: Final[tuple[Patch, ...]] = (
         remedy="the ODBC driver must let a connection move between threads: MariaDB's 3.1 does not after a statement "
         "that it cannot prepare (DO), and hangs",
     ),
+    Patch(
+        "grpcio",
+        "its threads wait for each other in C, so that the first call never ends: it has a mode for gevent",
+        steps=(Step(f"{LIBRARIES}.grpcio:activate", f"{LIBRARIES}.grpcio:stay"),),
+        module="grpc",
+        distribution="grpcio",
+        versions=">=1.70,<2",
+        cost="a call: 469 -> 559 us",
+        remedy="grpc.aio is not part of that mode",
+    ),
 )

@@ -46,5 +46,7 @@ def mariadb_server() -> Iterator[MariaDB]:
             "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M", "--max-connections=200",
             "--local-infile=1", "--skip-name-resolve", "--innodb-log-file-size=8M",
         ]  # fmt: skip
-        with running(command, lambda: Path(address.socket).exists() and accepts(address.port), place / "log"):
+        with running(
+            unprivileged(command), lambda: Path(address.socket).exists() and accepts(address.port), place / "log"
+        ):
             yield address

@@ -56,7 +56,7 @@ def accepts(port: int) -> bool:
 def running(command: Sequence[str], is_up: Callable[[], bool], log: Path) -> Iterator[None]:
     """Run a server until the block ends; it is entered when the server is up."""
     with log.open("wb") as output:
-        process = subprocess.Popen(unprivileged(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + PATIENCE
         while not is_up():
@@ -65,7 +65,7 @@ def running(command: Sequence[str], is_up: Callable[[], bool], log: Path) -> Ite
             time.sleep(0.05)
         yield
     finally:
-        process.terminate()  # runuser passes it on
+        process.terminate()  # runuser, if there is one, passes it on
         try:
             process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
