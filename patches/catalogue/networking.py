@@ -140,4 +140,15 @@ PATCHES: Final[tuple[Patch, ...]] = (
         versions=">=7.45,<8",
         cost="a request: 24 -> 36 us",
     ),
+    Patch(
+        "pylibmc",
+        "libmemcached waits for the server in C, which stops every request",
+        steps=(Step(f"{LIBRARIES}.pylibmc:add_methods", f"{LIBRARIES}.pylibmc:remove_methods"),),
+        module="pylibmc",
+        distribution="pylibmc",
+        versions=">=1.6,<1.7",
+        effect="off-loaded",
+        cost="get: 20 -> 60 us",
+        remedy="pymemcache cooperates as it is",
+    ),
 )
