@@ -187,19 +187,34 @@ class Offload:
                 raise
 
 
+def has_hub_to_yield_to() -> bool:
+    """Whether a wait here may yield: in a greenlet that is not the hub, on a thread that has a hub."""
+    hub = get_hub_if_exists()
+    return hub is not None and getcurrent() is not hub
+
+
 class Lane:
     """Calls of which one runs at a time, in their order: those on one connection, whose C structures no two may use."""
 
-    __slots__ = ("_free", "_pool")
+    __slots__ = ("_free", "_hub_is_inside", "_pool")
 
     def __init__(self, pool: Offload | None = None) -> None:
         self._pool = POOL if pool is None else pool
         self._free = BoundedSemaphore(1)
+        self._hub_is_inside = False
 
     @property
     def is_busy(self) -> bool:
         """Whether a call runs."""
         return bool(self._free.locked())
+
+    def __enter__(self) -> None:
+        """Take the lane for a wait on the hub itself, not on a thread: `with lane:`, then as for `call`."""
+        if not self._free.acquire(blocking=getcurrent() is not get_hub_if_exists()):
+            raise RuntimeError("a connection is waited for on the hub while a call on it runs")
+
+    def __exit__(self, *error: object) -> None:
+        self._free.release()
 
     def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """As `Offload.call`, after the calls before it. Raises RuntimeError on the hub, which cannot wait, if one runs.
@@ -209,11 +224,24 @@ class Lane:
         hub = get_hub_if_exists()
         if hub is None:
             return function(*args, **kwargs)
-        if not self._free.acquire(blocking=getcurrent() is not hub):
-            raise RuntimeError(f"{function!r} is called on the hub while another call on its connection runs")
+        if getcurrent() is hub:
+            return self._call_on_hub(function, *args, **kwargs)
+        self._free.acquire()
         try:
             return self._pool.call(function, *args, **kwargs)
         finally:
+            self._free.release()
+
+    def _call_on_hub(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._hub_is_inside:  # a call within a call
+            return function(*args, **kwargs)
+        if not self._free.acquire(blocking=False):
+            raise RuntimeError(f"{function!r} is called on the hub while another call on its connection runs")
+        self._hub_is_inside = True
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self._hub_is_inside = False
             self._free.release()
 
 

@@ -4,12 +4,17 @@ set -euo pipefail
 declare -A provides=(
     [curl]=curl [wrk]=wrk [nginx]=nginx-light [apache2]=apache2-bin [chromium]=chromium
     [gcc]=gcc [valgrind]=valgrind [node]=nodejs [npm]=npm
+    # Servers that drivers are tested with, and what finds the libraries that drivers are compiled against.
+    [mariadbd]=mariadb-server [memcached]=memcached [redis-server]=redis-server [slapd]=slapd
+    [pkg-config]=pkg-config
 )
-# Of what is compiled here: the WebSocket load generator, and bjoern.
-declare -A headers=([zlib.h]=zlib1g-dev [ev.h]=libev-dev)
+# Of what is compiled here: the WebSocket load generator, bjoern, mysqlclient and mariadb, python-ldap. And a driver.
+declare -A headers=(
+    [zlib.h]=zlib1g-dev [ev.h]=libev-dev [mariadb/mysql.h]=libmariadb-dev
+    [lber.h]=libldap-dev [sasl/sasl.h]=libsasl2-dev
+    [../lib/"$(uname -m)"-linux-gnu/odbc/libmaodbc.so]=odbc-mariadb
+)
 missing=()
-# Its server is not on everybody's PATH: Debian has several versions side by side.
-PATH="$PATH:$(printf '%s:' /usr/lib/postgresql/*/bin)" command -v initdb >/dev/null || missing+=(postgresql)
 for command in "${!provides[@]}"; do
     PATH="$PATH:/usr/sbin" command -v "$command" >/dev/null || missing+=("${provides[$command]}")
 done

@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from ..replacement import Patch
-from . import asynchronous
+from . import asynchronous, networking
 
-CATALOGUE: Final[tuple[Patch, ...]] = asynchronous.PATCHES
+CATALOGUE: Final[tuple[Patch, ...]] = (*asynchronous.PATCHES, *networking.PATCHES)

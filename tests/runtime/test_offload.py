@@ -323,6 +323,35 @@ def test_the_hub_cannot_wait_for_a_lane(pool: Offload) -> None:
     assert "on the hub" in str(errors[0])
 
 
+def test_the_hub_may_call_within_its_own_call(pool: Offload) -> None:
+    lane, found = Lane(pool), list[int]()
+    gevent.get_hub().loop.run_callback(lambda: found.append(lane.call(lambda: lane.call(abs, -6))))
+    until(lambda: found)
+    assert found == [6]
+    assert not lane.is_busy
+
+
+def test_a_wait_on_the_hub_may_take_the_lane(pool: Offload) -> None:
+    lane, order, errors = Lane(pool), list[str](), list[BaseException]()
+
+    def on_hub() -> None:
+        try:
+            with lane:
+                order.append("hub")
+        except RuntimeError as error:
+            errors.append(error)
+
+    with lane:
+        waiting = gevent.spawn(lane.call, order.append, "call")
+        gevent.sleep(0.01)
+        order.append("wait")
+        gevent.get_hub().loop.run_callback(on_hub)
+        until(lambda: errors)
+    waiting.join(10)
+    assert order == ["wait", "call"]
+    assert "on the hub" in str(errors[0])
+
+
 def run_python(script: str) -> str:
     environment = {**os.environ, "PYTHONWARNINGS": "error"}
     command = [sys.executable, "-c", textwrap.dedent(script)]

@@ -1,0 +1,167 @@
+"""Drivers and clients written in C, and those written in Python that yield as they are: databases, caches, queues."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..replacement import Patch, Replacement, Step
+
+LIBRARIES: Final = "hublet.patches.libraries"
+
+
+def wrapped(holder: str, by: str, *names: str) -> tuple[Replacement, ...]:
+    """Replacements of several names in one place, each made of its original by the same function."""
+    return tuple(Replacement(f"{holder}{name}", f"{LIBRARIES}.{by}", wraps=True) for name in names)
+
+
+PATCHES: Final[tuple[Patch, ...]] = (
+    Patch(
+        "mysqlclient",
+        "libmariadb waits for the server in C, which stops every request",
+        (Replacement("MySQLdb.connections:Connection", "hublet.patches.libraries.mysqlclient:Connection"),),
+        module="MySQLdb.connections",
+        distribution="mysqlclient",
+        versions=">=2.3,<2.4",
+        cost="SELECT 1: 26 -> 87 us; a statement without rows: 21 -> 32 us; COMMIT: 18 -> 49 us",
+    ),
+    Patch(
+        "mariadb",
+        "libmariadb waits for the server in C, which stops every request",
+        (
+            *wrapped(
+                "mariadb.connections:Connection.",
+                "off_loading:off_loaded",
+                "__init__",
+                "begin",
+                "commit",
+                "kill",
+                "rollback",
+                "show_warnings",
+                "tpc_begin",
+                "tpc_commit",
+                "tpc_prepare",
+                "tpc_recover",
+                "tpc_rollback",
+            ),
+            *wrapped("mariadb.connections:Connection.", "off_loading:off_loaded_setter", "autocommit", "database"),
+            *wrapped(
+                "mariadb.cursors:Cursor.",
+                "mariadb:off_loaded_by_cursor",
+                "callproc",
+                "close",
+                "execute",
+                "executemany",
+                "nextset",
+            ),
+            *wrapped("mariadb.connections:Connection.", "mariadb:closing", "close"),
+            Replacement("mariadb.connectionpool:_thread", f"{LIBRARIES}.mariadb:LOCKS"),
+            *wrapped("mariadb.cursors:Cursor.", "mariadb:fetching", "fetchall", "fetchmany", "fetchone"),
+        ),
+        (Step(f"{LIBRARIES}.mariadb:add_inherited", f"{LIBRARIES}.mariadb:remove_inherited"),),
+        module="mariadb",
+        distribution="mariadb",
+        versions=">=1.1.14,<1.2",
+        effect="off-loaded",
+        cost="SELECT 1: 26 -> 68 us; COMMIT: 19 -> 48 us",
+        remedy="rows that come slowly stop every request all the same, since the driver holds the interpreter's lock "
+        "while it reads them: mysqlclient and PyMySQL do not",
+    ),
+    Patch(
+        "mysql-connector",
+        "its C extension holds the interpreter's lock in COMMIT, ping and autocommit, which stops every thread: "
+        "connections are made in its pure mode, which cooperates",
+        (
+            *wrapped("mysql.connector.pooling:", "mysql_connector:in_python", "CMySQLConnection"),
+            *wrapped("mysql.connector:", "mysql_connector:in_python", "CMySQLConnection"),
+            *wrapped(
+                "mysql.connector.network:",
+                "mysql_connector:closing_if_interrupted",
+                "NetworkBrokerPlain.recv",
+                "NetworkBrokerPlain.send",
+                "NetworkBrokerCompressed.recv",
+                "NetworkBrokerCompressed.send",
+            ),
+        ),
+        module="mysql.connector",
+        distribution="mysql-connector-python",
+        versions=">=9.1,<9.2",
+        cost="SELECT 1: 65 -> 73 us; COMMIT: 18 -> 71 us",
+    ),
+    Patch(
+        "pyodbc",
+        "ODBC drivers wait for their server in C, which stops every request",
+        tuple(
+            Replacement(f"pyodbc:{name}", f"{LIBRARIES}.pyodbc:{name}") for name in ("Connection", "Cursor", "connect")
+        ),
+        module="pyodbc",
+        distribution="pyodbc",
+        versions=">=5.2,<6",
+        effect="off-loaded",
+        cost="SELECT 1: 59 -> 140 us, and 30 us for each `fetchone`; COMMIT: 18 -> 49 us",
+        remedy="the ODBC driver must let a connection move between threads: MariaDB's 3.1 does not after a statement "
+        "that it cannot prepare (DO), and hangs",
+    ),
+    Patch(
+        "grpcio",
+        "its threads wait for each other in C, so that the first call never ends: it has a mode for gevent",
+        steps=(Step(f"{LIBRARIES}.grpcio:activate", f"{LIBRARIES}.grpcio:stay"),),
+        module="grpc",
+        distribution="grpcio",
+        versions=">=1.70,<2",
+        cost="a call: 469 -> 559 us",
+        remedy="grpc.aio is not part of that mode",
+    ),
+    Patch(
+        "pyzmq",
+        "sockets and pollers wait in C, which stops every request",
+        tuple(
+            Replacement(f"{module}:{name}", f"{LIBRARIES}.pyzmq:{name}")
+            for module, names in (
+                ("zmq", ("Context", "Poller", "Socket")),
+                ("zmq.sugar", ("Context", "Poller", "Socket")),
+                ("zmq.sugar.context", ("Context",)),
+                ("zmq.sugar.poll", ("Poller",)),
+                ("zmq.sugar.socket", ("Socket",)),
+            )
+            for name in names
+        ),
+        module="zmq",
+        distribution="pyzmq",
+        versions=">=26,<28",
+        cost="a message sent and received: 18 -> 33 us",
+        remedy="zmq.proxy and zmq.device block still: run them in a process of their own",
+    ),
+    Patch(
+        "pycurl",
+        "libcurl waits for its sockets in C, which stops every request",
+        tuple(Replacement(f"pycurl:{name}", f"{LIBRARIES}.pycurl:{name}") for name in ("Curl", "CurlMulti")),
+        module="pycurl",
+        distribution="pycurl",
+        versions=">=7.45,<8",
+        cost="a request: 24 -> 36 us",
+    ),
+    Patch(
+        "pylibmc",
+        "libmemcached waits for the server in C, which stops every request",
+        steps=(Step(f"{LIBRARIES}.pylibmc:add_methods", f"{LIBRARIES}.pylibmc:remove_methods"),),
+        module="pylibmc",
+        distribution="pylibmc",
+        versions=">=1.6,<1.7",
+        effect="off-loaded",
+        cost="get: 20 -> 83 us",
+        remedy="pymemcache cooperates as it is",
+    ),
+    Patch(
+        "python-ldap",
+        "libldap waits for the server in C, which stops every request",
+        (
+            *wrapped("ldap.ldapobject:SimpleLDAPObject.", "python_ldap:on_a_native_thread", "_ldap_call"),
+            *wrapped("ldap.ldapobject:SimpleLDAPObject.", "python_ldap:on_the_hub", "result4"),
+        ),
+        module="ldap",
+        distribution="python-ldap",
+        versions=">=3.4,<3.5",
+        cost="a search for one entry: 143 -> 239 us",
+        remedy="ldap3 cooperates as it is",
+    ),
+)

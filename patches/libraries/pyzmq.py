@@ -1,0 +1,73 @@
+"""ZeroMQ's own classes for gevent, which keep the time limits of sockets here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gevent
+import zmq
+from zmq import Context as original_context
+from zmq import Socket as original_socket
+from zmq.green.core import _Context, _Socket
+from zmq.green.poll import _Poller as Poller
+
+from ...runtime.offload import has_hub_to_yield_to
+
+__all__ = ["Context", "Poller", "Socket"]
+
+TIME_LIMITS = (zmq.RCVTIMEO, zmq.SNDTIMEO)
+
+
+class Socket(_Socket):
+    """A socket whose `send` and `recv` let other greenlets run.
+
+    RCVTIMEO and SNDTIMEO hold: `zmq.Again` is raised after as many milliseconds. On the hub itself it blocks.
+    """
+
+    def __class_getitem__(cls, kind: Any) -> Any:
+        """Return what zmq.asyncio derives its own sockets from: the original."""
+        return original_socket[kind]
+
+    def get(self, option: int) -> Any:
+        """Return a socket option."""
+        return original_socket.get(self, option) if option in TIME_LIMITS else super().get(option)
+
+    def set(self, option: int, value: Any) -> None:
+        """Set a socket option."""
+        if option in TIME_LIMITS:
+            original_socket.set(self, option, value)
+        else:
+            super().set(option, value)
+
+    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+        """Receive a message."""
+        return self._within(zmq.RCVTIMEO, "recv", flags, flags, copy, track)
+
+    def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> Any:
+        """Receive a message into a buffer; return its length."""
+        return self._within(zmq.RCVTIMEO, "recv_into", flags, buffer, nbytes=nbytes, flags=flags)
+
+    def send(self, data: Any, flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any) -> Any:
+        """Send a message."""
+        return self._within(zmq.SNDTIMEO, "send", flags, data, flags, copy, track, **kwargs)
+
+    def _within(self, limit: int, name: str, flags: int, /, *args: Any, **kwargs: Any) -> Any:
+        if not has_hub_to_yield_to():
+            return getattr(original_socket, name)(self, *args, **kwargs)
+        milliseconds = -1 if flags & zmq.DONTWAIT else self.get(limit)
+        if milliseconds < 0:
+            return getattr(super(), name)(*args, **kwargs)
+        with gevent.Timeout(milliseconds / 1000, False):
+            return getattr(super(), name)(*args, **kwargs)
+        raise zmq.Again
+
+
+class Context(_Context):
+    """A context that makes such sockets."""
+
+    _socket_class = Socket
+    _instance = None
+
+    def __class_getitem__(cls, kind: Any) -> Any:
+        """Return what zmq.asyncio derives its own context from: the original."""
+        return original_context[kind]

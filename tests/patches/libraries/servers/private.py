@@ -1,0 +1,73 @@
+"""Starts servers of the tests' own, on free ports of the loopback interface and not as root, and ends them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+PATIENCE = 60.0  # seconds until a server must answer
+ACCOUNT = "nobody"
+
+
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def program(name: str, package: str) -> str:
+    """The path of a server's program. Raises FileNotFoundError with the Debian package that brings it."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if path is None:
+        raise FileNotFoundError(f"{name} is not installed: run tests/install-packages.sh, or install {package}")
+    return path
+
+
+def unprivileged(command: Sequence[str]) -> list[str]:
+    """The command that runs another as somebody who is not root."""
+    return ["runuser", "-u", ACCOUNT, "--", *command] if os.geteuid() == 0 else list(command)
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder that the server's account owns. Its path is short: sockets of a server lie in it."""
+    with tempfile.TemporaryDirectory(prefix="hublet-") as name:
+        if os.geteuid() == 0:
+            shutil.chown(name, ACCOUNT)
+        yield Path(name)
+
+
+def accepts(port: int) -> bool:
+    """Whether something listens on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def running(command: Sequence[str], is_up: Callable[[], bool], log: Path) -> Iterator[None]:
+    """Run a server until the block ends; it is entered when the server is up."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not is_up():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"{command[0]} does not come up: {log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()  # runuser, if there is one, passes it on
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,22 @@
+"""gRPC's calls yield, on channels shared and not, and their errors and deadlines are its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from .probe import run_checks
+from .servers.private import accepts, free_port, running
+
+SERVER = Path(__file__).parent / "servers" / "grpc_echo.py"
+
+
+def test_grpcio(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    port = free_port()
+    with running([sys.executable, str(SERVER), str(port)], lambda: accepts(port), tmp_path / "log"):
+        found = run_checks("grpcio_checks", port=port)
+    for name, problem in found.items():
+        with subtests.test(name):
+            assert problem == ""
