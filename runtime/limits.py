@@ -139,3 +139,7 @@ DEFLATE_FROM: Final = 128
 # server takes connections by default; a stack of 8 MiB is address space only. What waits for them is a request each.
 OFFLOAD_THREADS: Final = 64
 OFFLOAD_QUEUE: Final = 10_000
+
+# Classes of an application's (connection and cursor factories) that a patch derives cooperative ones from, and
+# remembers: an application has a handful, and one that makes a class for each call must not fill the memory.
+COOPERATIVE_CLASSES: Final = 256
