@@ -8,7 +8,7 @@ PORT ?= 8000
 SECONDS ?= 60
 SOURCES := setup.py pyproject.toml $(shell find entry runtime patches servers -name '*.py' -o -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: serve test test-all lint bench autobahn fuzz docs clean packages
+.PHONY: serve test test-all lint bench autobahn psycopg2-suite fuzz docs clean packages
 
 serve: $(VENV)/.built-demo  ## build hublet and serve the demo on http://HOST:PORT
 	$(BIN)/hublet examples.ticker.app:app --bind $(HOST):$(PORT) --grace 2
@@ -34,6 +34,9 @@ bench: $(VENV)/.built-bench  ## hublet beside its peers: writes docs/benchmarks.
 
 autobahn: $(VENV)/.built-test  ## every case of the Autobahn WebSocket Testsuite against hublet
 	$(BIN)/python -m tests.autobahn $(ARGS)
+
+psycopg2-suite: $(VENV)/.built-test  ## psycopg2's own tests, patched, against a private PostgreSQL
+	$(BIN)/python -m tests.patches.suites.psycopg2_suite $(ARGS)
 
 fuzz: $(VENV)/.built-test  ## fuzz the parsers, each for SECONDS
 	$(BIN)/python -m tests.fuzz.heads --seconds $(SECONDS)

@@ -143,3 +143,6 @@ OFFLOAD_QUEUE: Final = 10_000
 # Classes of an application's (connection and cursor factories) that a patch derives cooperative ones from, and
 # remembers: an application has a handful, and one that makes a class for each call must not fill the memory.
 COOPERATIVE_CLASSES: Final = 256
+# What a native thread writes to a greenlet's file is handed over in pieces of this size: a hand-over costs as much as
+# copying a few kilobytes.
+BORROWED_BATCH: Final = 64 * KIB

@@ -7,6 +7,9 @@ declare -A provides=(
 )
 # Of what is compiled here: the WebSocket load generator, and bjoern.
 declare -A headers=([zlib.h]=zlib1g-dev [ev.h]=libev-dev)
+# Debian keeps a server's programs out of the PATH. pg_config: to download psycopg2's source distribution.
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || provides[initdb]=postgresql
+provides[pg_config]=libpq-dev
 missing=()
 for command in "${!provides[@]}"; do
     PATH="$PATH:/usr/sbin" command -v "$command" >/dev/null || missing+=("${provides[$command]}")

@@ -11,7 +11,7 @@ PSYCOPG2: Final = Patch(
     module="psycopg2",
     distribution="psycopg2",
     versions=">=2.9,<2.10",
-    why="libpq waits for the server and resolves names in C; a busy connection's commit from another greenlet deadlocks",
+    why="libpq waits for the server and for name servers in C",
     replacements=(Replacement("psycopg2:_connect", "hublet.patches.libraries.psycopg2:connect"),),
     steps=(
         Step(

@@ -14,6 +14,8 @@ import gevent
 from gevent.event import Event
 from gevent.monkey import get_original
 
+from ...runtime.limits import BORROWED_BATCH
+
 T = TypeVar("T")
 allocate_lock: Final[Callable[[], Any]] = get_original("_thread", "allocate_lock")
 IN_MEMORY: Final = (io.StringIO, io.BytesIO)
@@ -53,20 +55,29 @@ class Loan:
         self.wake = Event()
         self.watcher = gevent.get_hub().loop.async_()
         self.thrown: BaseException | None = None
+        self.unwritten: list[Any] = []
+        self.size = 0
 
     def borrowed(self) -> Any:
         """The file for the other thread: as much of one as the lent file is."""
         made: Any = BorrowedText() if isinstance(self.file, io.TextIOBase) else Borrowed()
-        for name in ("read", "write"):
-            if hasattr(self.file, name):
-                setattr(made, name, self._asking(getattr(self.file, name)))
+        if hasattr(self.file, "read"):
+            made.read = self._read
+        if hasattr(self.file, "write"):
+            made.write = self._write
         return made
+
+    def flush(self) -> None:
+        """Have the owner do the writes that wait, each by itself. For the other thread. Raises what they raise."""
+        if self.unwritten:
+            written, self.unwritten, self.size = self.unwritten, [], 0
+            self._ask(self._write_all, written)
 
     def during(self, call: Callable[[], T]) -> T:
         """Run `call`, which off-loads, in another greenlet and be at the file's service until it has ended."""
         self.watcher.start(self.wake.set)
         try:
-            running = gevent.spawn(call)
+            running = gevent.spawn(outcome, call)
             running.rawlink(lambda _: self.wake.set())
             while not running.ready():
                 try:
@@ -79,20 +90,32 @@ class Loan:
             self.watcher.close()
         if self.thrown is not None:
             raise self.thrown
-        result: T = running.get()
-        return result
+        result, failure = running.get()
+        if failure is not None:
+            raise failure
+        return result  # type: ignore[no-any-return]
 
-    def _asking(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        def ask(*arguments: Any) -> Any:
-            request = Request(method, arguments)
-            self.asked.append(request)
-            self.watcher.send()
-            request.answered.acquire()
-            if request.error is not None:
-                raise request.error
-            return request.result
+    def _read(self, *arguments: Any) -> Any:
+        return self._ask(self.file.read, *arguments)
 
-        return ask
+    def _write(self, data: Any) -> None:
+        self.unwritten.append(data)
+        self.size += len(data)
+        if self.size >= BORROWED_BATCH:
+            self.flush()
+
+    def _write_all(self, pieces: list[Any]) -> None:
+        for each in pieces:
+            self.file.write(each)
+
+    def _ask(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        request = Request(method, arguments)
+        self.asked.append(request)
+        self.watcher.send()
+        request.answered.acquire()
+        if request.error is not None:
+            raise request.error
+        return request.result
 
     def _answer(self) -> None:
         while self.asked:
@@ -107,6 +130,14 @@ class Loan:
                 self.thrown = error
                 request.error = InterruptedError(f"the greenlet that owns the file ended: {error!r}")
             request.answered.release()
+
+
+def outcome(call: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+    """What a call returns, or raises."""
+    try:
+        return call(), None
+    except BaseException as error:
+        return None, error
 
 
 class Borrowed:

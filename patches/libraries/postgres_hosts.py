@@ -33,7 +33,7 @@ class UnknownHost(Exception):
 def with_addresses(parameters: Mapping[str, str]) -> list[dict[str, str]]:
     """The parameters with which to connect, one attempt after the other. Raises UnknownHost.
 
-    One attempt is enough (libpq goes through several hosts itself) unless each of several has `connect_timeout` seconds.
+    One attempt is enough, since libpq goes through several hosts itself, unless `connect_timeout` holds for each.
     """
     names = parameters.get("host") or ("" if "service" in parameters else os.environ.get("PGHOST", ""))
     if not names or parameters.get("hostaddr") or os.environ.get("PGHOSTADDR") or "PGSERVICE" in os.environ:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from functools import lru_cache
 from time import monotonic
 from typing import Any, Final
 
@@ -27,11 +26,11 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.monkey import get_original
 from psycopg2 import extensions
 
-from ...runtime.limits import COOPERATIVE_CLASSES
 from ...runtime.offload import offload
 from .postgres_hosts import UnknownHost, connect_timeout, with_addresses
 from .psycopg2_copy import CopyingCursor
 from .psycopg2_large_objects import cooperative_large_object
+from .subclasses import cooperative
 
 READ: Final = 1
 WRITE: Final = 2
@@ -86,8 +85,8 @@ def wait_natively(connection: Any) -> None:
             raise psycopg2.OperationalError("timeout expired")
 
 
-class CooperativeConnection(extensions.connection):  # type: ignore[misc, unused-ignore]
-    """A connection that several greenlets may know of. Only one may use it at a time; the others get ProgrammingError."""
+class CooperativeConnection(extensions.connection):
+    """A connection that one greenlet at a time may use; the others get ProgrammingError meanwhile."""
 
     hublet_is_busy = False
 
@@ -165,19 +164,6 @@ for each in EXCLUSIVE:
     setattr(CooperativeConnection, each, exclusive(each))
 for each in EXCLUSIVE_ATTRIBUTES:
     setattr(CooperativeConnection, each, exclusive_attribute(each))
-
-
-@lru_cache(COOPERATIVE_CLASSES)
-def cooperative(factory: Any, base: type) -> Any:
-    """A subclass of `factory` and `base` that goes by the former's name; `factory` itself if it is no class of theirs."""
-    if not isinstance(factory, type) or issubclass(factory, base):
-        return factory
-    if factory in base.__mro__:
-        return base
-    try:
-        return type(factory.__name__, (factory, base), {"__module__": factory.__module__, "__doc__": factory.__doc__})
-    except TypeError:
-        return factory
 
 
 def connect(dsn: str, connection_factory: Any = None, **kwasync: Any) -> Any:

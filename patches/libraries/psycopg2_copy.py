@@ -1,9 +1,9 @@
 """COPY with psycopg2 while a wait callback is set, which it refuses: off-loaded, past the refusal.
 
-The refusal is one test at the beginning of `copy_expert`. It is followed by a call of the statement's `as_string`, if it
-is an `sql.Composable`. So the callback is taken away, `copy_expert` called, and the callback set again by `as_string`:
-all within C, where no thread gives up the GIL, so that nobody else ever meets psycopg2 without its callback. Everything
-that follows happens on a native thread, with its wait callback's native variant.
+The refusal is one test at the beginning of `copy_expert`. It is followed by a call of the statement's `as_string`, if
+it is an `sql.Composable`. So the callback is taken away, `copy_expert` called, and the callback set again by
+`as_string`: all within C, where no thread gives up the GIL, so that nobody else ever meets psycopg2 without its
+callback. Everything that follows happens on a native thread, with its wait callback's native variant.
 
 libpq sends without blocking in green mode, which would keep a whole COPY in memory (PostgreSQL documentation,
 "Asynchronous Command Processing"), so that is switched off meanwhile.
@@ -32,7 +32,7 @@ COPY_BUFFER: Final = 8192  # psycopg2's
 copy_expert: Final[Callable[..., None]] = extensions.cursor.copy_expert
 
 
-class Statement(Composable):  # type: ignore[misc, unused-ignore]
+class Statement(Composable):
     """The text of a statement; when it is asked for, `callback` becomes the wait callback."""
 
     def __init__(self, text: str | bytes, callback: Callable[..., Any]) -> None:
@@ -41,7 +41,7 @@ class Statement(Composable):  # type: ignore[misc, unused-ignore]
         self.as_string = partial(next, chain(install, (text,)))
 
 
-class CopyingCursor(extensions.cursor):  # type: ignore[misc, unused-ignore]
+class CopyingCursor(extensions.cursor):
     """A cursor whose COPY yields, and that does not touch a connection on which a native thread works."""
 
     __slots__ = ()
@@ -123,7 +123,13 @@ def copy(cursor: Any, text: str | bytes, file: Any, size: int) -> None:
         connection.hublet_off_load(copy_here, cursor, text, file, size)
         return
     loan = Loan(file)
-    loan.during(lambda: connection.hublet_off_load(copy_here, cursor, text, loan.borrowed(), size))
+    loan.during(lambda: connection.hublet_off_load(copy_borrowed, cursor, text, loan, size))
+
+
+def copy_borrowed(cursor: Any, text: str | bytes, loan: Loan, size: int) -> None:
+    """Run COPY on this thread with another's file."""
+    copy_here(cursor, text, loan.borrowed(), size)
+    loan.flush()
 
 
 def copy_here(cursor: Any, text: str | bytes, file: Any, size: int) -> None:

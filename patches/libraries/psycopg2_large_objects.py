@@ -14,7 +14,7 @@ from .psycopg2_copy import blocking
 METHODS: Final = ("read", "write", "seek", "tell", "truncate", "export", "unlink", "close")
 
 
-class LargeObject(extensions.lobject):  # type: ignore[misc, unused-ignore]
+class LargeObject(extensions.lobject):
     """A large object whose connection is off-loaded for each operation."""
 
     def __init__(self, connection: Any, *args: Any) -> None:
