@@ -146,3 +146,10 @@ COOPERATIVE_CLASSES: Final = 256
 # What a native thread writes to a greenlet's file is handed over in pieces of this size: a hand-over costs as much as
 # copying a few kilobytes.
 BORROWED_BATCH: Final = 64 * KIB
+
+# SQLite. After so many instructions of its virtual machine (some tens of microseconds) it is asked for how long it has
+# run; after SQLITE_SLICE seconds the other greenlets have their turn.
+SQLITE_INSTRUCTIONS: Final = 2_000
+SQLITE_SLICE: Final = 0.002
+# Pages of a backup between two turns of the hub: about a megabyte.
+SQLITE_BACKUP_PAGES: Final = 256
