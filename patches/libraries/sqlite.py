@@ -20,6 +20,8 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from sqlite3 import Connection as NativeConnection
+from sqlite3 import Cursor as NativeCursor
 from time import perf_counter
 from typing import Any, Final, TypeVar
 
@@ -43,8 +45,6 @@ BUSY_TIMEOUT: Final = re.compile(r"\s*PRAGMA\s+busy_timeout\s*(?:[=(]\s*(-?\d+)\
 NEXT_TURN: Final = 0.00001
 
 native_connect: Final[Callable[..., sqlite3.Connection]] = sqlite3.connect
-NativeConnection: Final = sqlite3.Connection
-NativeCursor: Final = sqlite3.Cursor
 native_sleep: Final[Callable[[float], None]] = get_original("time", "sleep")
 
 
@@ -97,9 +97,12 @@ class Connection(NativeConnection):
         self.hublet_slices = "cache=shared" not in str(database)
         self.set_progress_handler(None, 0)
 
-    def cursor(self, factory: Any = None) -> Any:
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
         """As sqlite3's."""
-        return super().cursor(Cursor if factory is None else cooperative(factory, Cursor))
+        if not args and not kwargs:
+            return super().cursor(Cursor)
+        factory = args[0] if args else kwargs.pop("factory", Cursor)
+        return super().cursor(cooperative(factory, Cursor), *args[1:], **kwargs)
 
     def execute(self, *args: Any) -> Any:
         """As sqlite3's."""
@@ -136,9 +139,17 @@ class Connection(NativeConnection):
         return False
 
     def backup(
-        self, target: sqlite3.Connection, *, pages: int = -1, progress: Any = None, name: str = "main", sleep: float = 0.25
+        self,
+        target: sqlite3.Connection,
+        *,
+        pages: int = -1,
+        progress: Any = None,
+        name: str = "main",
+        sleep: float = 0.25,
     ) -> None:
         """As sqlite3's, with turns for the other greenlets after some pages."""
+        if progress is not None and not callable(progress):
+            raise TypeError("progress argument must be a callable")
         whole = pages <= 0
 
         def report(status: int, remaining: int, total: int) -> None:
@@ -150,7 +161,9 @@ class Connection(NativeConnection):
                 pause(NEXT_TURN)
 
         pages = SQLITE_BACKUP_PAGES if whole else pages
-        patiently(self, lambda: super(Connection, self).backup(target, pages=pages, progress=report, name=name, sleep=0))
+        patiently(
+            self, lambda: super(Connection, self).backup(target, pages=pages, progress=report, name=name, sleep=0)
+        )
 
     def set_progress_handler(self, progress_handler: Callable[[], Any] | None, n: int) -> None:
         """As sqlite3's, beside our own."""
@@ -161,6 +174,7 @@ class Connection(NativeConnection):
         def both() -> Any:
             return progress_handler() or (self.hublet_slices and self._progress())
 
+        both.__name__ = getattr(progress_handler, "__name__", both.__name__)  # errors in it are reported by name
         super().set_progress_handler(both, n)
 
     def _progress(self) -> bool:
@@ -245,11 +259,15 @@ class Cursor(NativeCursor):
         return patiently(self.connection, super().__next__)
 
 
-def patiently(connection: Connection, call: Callable[..., T], *args: Any, stuck: list[BaseException] | None = None) -> T:
+def patiently(
+    connection: Connection | None, call: Callable[..., T], *args: Any, stuck: list[BaseException] | None = None
+) -> T:
     """Make a call, once nobody else is amid one on the connection, and again while another connection has a lock.
 
     Raises sqlite3's errors, or what was thrown at the greenlet.
     """
+    if connection is None:
+        return call(*args)  # a subclass has not called __init__: SQLite says so
     while connection.hublet_parked is not None:
         connection.hublet_parked.wait()
     attempt = 0
@@ -264,7 +282,7 @@ def patiently(connection: Connection, call: Callable[..., T], *args: Any, stuck:
             now = perf_counter()
             began = now if began is None else began
             waited = now - began
-            if error.sqlite_errorcode not in BUSY or waited >= connection.hublet_timeout:
+            if getattr(error, "sqlite_errorcode", 0) not in BUSY or waited >= connection.hublet_timeout:
                 raise
             if stuck is not None:
                 stuck[:] = [error]
