@@ -128,7 +128,8 @@ def version_of(patch: Patch) -> str:
     try:
         return str(metadata.version(patch.distribution))
     except metadata.PackageNotFoundError:
-        return str(getattr(sys.modules.get(patch.module.partition(".")[0]), "__version__", ""))
+        loaded = sys.modules.get(patch.module.partition(".")[0])  # by another distribution, such as psycopg2-binary
+        return str(getattr(loaded, "__version__", "")).partition(" ")[0]
 
 
 def is_tested(patch: Patch, version: str) -> bool:

@@ -141,3 +141,17 @@ DEFLATE_FROM: Final = 128
 # server takes connections by default; a stack of 8 MiB is address space only. What waits for them is a request each.
 OFFLOAD_THREADS: Final = 64
 OFFLOAD_QUEUE: Final = 10_000
+
+# Classes of an application's (connection and cursor factories) that a patch derives cooperative ones from, and
+# remembers: an application has a handful, and one that makes a class for each call must not fill the memory.
+COOPERATIVE_CLASSES: Final = 256
+# What a native thread writes to a greenlet's file is handed over in pieces of this size: a hand-over costs as much as
+# copying a few kilobytes.
+BORROWED_BATCH: Final = 64 * KIB
+
+# SQLite. After so many instructions of its virtual machine (some tens of microseconds) it is asked for how long it has
+# run; after SQLITE_SLICE seconds the other greenlets have their turn.
+SQLITE_INSTRUCTIONS: Final = 2_000
+SQLITE_SLICE: Final = 0.002
+# Pages of a backup between two turns of the hub: about a megabyte.
+SQLITE_BACKUP_PAGES: Final = 256

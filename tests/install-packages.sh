@@ -14,6 +14,8 @@ declare -A headers=(
     [lber.h]=libldap-dev [sasl/sasl.h]=libsasl2-dev
     [../lib/"$(uname -m)"-linux-gnu/odbc/libmaodbc.so]=odbc-mariadb
 )
+# To download psycopg2's source distribution, whose test-suite is run.
+provides[pg_config]=libpq-dev
 missing=()
 for command in "${!provides[@]}"; do
     PATH="$PATH:/usr/sbin" command -v "$command" >/dev/null || missing+=("${provides[$command]}")

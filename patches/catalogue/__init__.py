@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from ..replacement import Patch
-from . import asynchronous, networking
+from . import asynchronous, databases, networking
 
-CATALOGUE: Final[tuple[Patch, ...]] = (*asynchronous.PATCHES, *networking.PATCHES)
+CATALOGUE: Final[tuple[Patch, ...]] = (*asynchronous.PATCHES, *databases.PATCHES, *networking.PATCHES)

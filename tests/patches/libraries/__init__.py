@@ -1,0 +1,1 @@
+"""Tests of hublet.patches.libraries: each library with what it talks to."""

@@ -6,7 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from .servers.mariadb import MariaDB, mariadb_server
+from tests.patches.libraries.servers.mariadb import MariaDB, mariadb_server
+from tests.patches.libraries.servers.postgresql import PostgreSQL
+from tests.patches.libraries.servers.postgresql import postgresql as private_postgresql
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    with private_postgresql() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,330 @@
+"""sqlite3 on the hub: waits for locks yield, and long statements give the other greenlets their turns.
+
+SQLite is patched where it calls back or comes back, and runs on the caller's own thread all the time, so that
+`check_same_thread`, functions written in Python, adapters, row factories and context variables are as they were.
+
+- A lock that another connection holds: SQLite's own wait (the busy timeout) is 0, and what it refuses is tried again,
+  with pauses on the hub, until the connection's `timeout` is over. Only statements that SQLite says have done nothing
+  are tried again. Where SQLite sees a deadlock and refuses at once, this waits for the timeout too.
+- A long statement: SQLite calls the progress handler every so many instructions of its virtual machine, and that
+  switches to the hub in the midst of the statement. One long statement runs between two turns of the hub.
+- A greenlet that is killed or times out meanwhile interrupts its statement, as `interrupt()` does.
+
+A connection that waits so is used by nobody else: other greenlets wait until the statement has ended. With a shared
+cache connections hold mutexes in common, which a switch must not leave locked: there, long statements do not yield.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from sqlite3 import Connection as NativeConnection
+from sqlite3 import Cursor as NativeCursor
+from time import perf_counter
+from typing import Any, Final, TypeVar
+
+import gevent
+from gevent import getcurrent, sleep
+from gevent._hub_local import get_hub_if_exists
+from gevent.event import Event
+from gevent.lock import BoundedSemaphore
+from gevent.monkey import get_original
+
+from ...runtime.limits import SQLITE_BACKUP_PAGES, SQLITE_INSTRUCTIONS, SQLITE_SLICE
+from .subclasses import cooperative
+
+T = TypeVar("T")
+BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY})
+LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+#: Pauses between attempts, in seconds; the last one repeats. SQLite's own begin like this.
+PAUSES: Final = (0.001, 0.002, 0.005, 0.010, 0.015, 0.020, 0.025)
+BUSY_TIMEOUT: Final = re.compile(r"\s*PRAGMA\s+busy_timeout\s*(?:[=(]\s*(-?\d+)\s*\)?)?\s*;?\s*$", re.IGNORECASE)
+#: The least time between two turns of the hub that makes it look at its timers and sockets.
+NEXT_TURN: Final = 0.00001
+
+native_connect: Final[Callable[..., sqlite3.Connection]] = sqlite3.connect
+native_sleep: Final[Callable[[float], None]] = get_original("time", "sleep")
+
+
+class Turn(get_original("_thread", "_local")):  # type: ignore[misc]
+    """Of each hub: since when statements have been running in this turn of it, and whose is the next."""
+
+    def __init__(self) -> None:
+        self.hub: Any = None
+        self.began: float | None = None
+
+    def is_over(self) -> bool:
+        """Whether statements have run for long enough since the hub looked at its timers and sockets."""
+        hub = gevent.get_hub()
+        if self.hub is not hub:
+            self.hub, self.began = hub, None
+            self.end = hub.loop.timer(0.0, ref=False)
+            self.next = BoundedSemaphore(1)
+        if self.began is None:
+            self.began = perf_counter()
+            self.end.start(self._ended)
+            return False
+        return perf_counter() - self.began > SQLITE_SLICE
+
+    def _ended(self) -> None:
+        self.end.stop()
+        self.began = None
+
+
+turn: Final = Turn()
+
+
+def can_yield() -> bool:
+    """Whether there is a hub, and we are not it."""
+    hub = get_hub_if_exists()
+    return hub is not None and getcurrent() is not hub
+
+
+class Connection(NativeConnection):
+    """`sqlite3.Connection`, whose waits yield."""
+
+    hublet_timeout = 5.0
+    hublet_slices = True
+    hublet_thrown: BaseException | None = None
+    hublet_parked: Event | None = None
+    hublet_progress: tuple[Callable[[], Any] | None, int] = (None, 0)
+
+    def __init__(self, database: Any, timeout: float = 5.0, *args: Any, **kwargs: Any) -> None:
+        super().__init__(database, 0.0, *args, **kwargs)
+        self.hublet_timeout = timeout
+        self.hublet_slices = "cache=shared" not in str(database)
+        self.set_progress_handler(None, 0)
+
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        """As sqlite3's."""
+        if not args and not kwargs:
+            return super().cursor(Cursor)
+        factory = args[0] if args else kwargs.pop("factory", Cursor)
+        return super().cursor(cooperative(factory, Cursor), *args[1:], **kwargs)
+
+    def execute(self, *args: Any) -> Any:
+        """As sqlite3's."""
+        return Connection.cursor(self).execute(*args)
+
+    def executemany(self, *args: Any) -> Any:
+        """As sqlite3's."""
+        return Connection.cursor(self).executemany(*args)
+
+    def executescript(self, *args: Any) -> Any:
+        """As sqlite3's."""
+        return Connection.cursor(self).executescript(*args)
+
+    def commit(self) -> None:
+        """As sqlite3's."""
+        patiently(self, super().commit)
+
+    def rollback(self) -> None:
+        """As sqlite3's."""
+        patiently(self, super().rollback)
+
+    def close(self) -> None:
+        """As sqlite3's."""
+        patiently(self, super().close)
+
+    def __exit__(self, kind: Any, value: Any, trace: Any) -> Any:
+        if kind is not None:
+            return super().__exit__(kind, value, trace)
+        try:
+            Connection.commit(self)
+        except sqlite3.Error:
+            Connection.rollback(self)
+            raise
+        return False
+
+    def backup(
+        self,
+        target: sqlite3.Connection,
+        *,
+        pages: int = -1,
+        progress: Any = None,
+        name: str = "main",
+        sleep: float = 0.25,
+    ) -> None:
+        """As sqlite3's, with turns for the other greenlets after some pages."""
+        if progress is not None and not callable(progress):
+            raise TypeError("progress argument must be a callable")
+        whole = pages <= 0
+
+        def report(status: int, remaining: int, total: int) -> None:
+            if progress is not None and (not whole or not remaining):
+                progress(status, remaining, total)
+            if status in LOCKED:
+                pause(sleep)
+            elif can_yield():
+                pause(NEXT_TURN)
+
+        pages = SQLITE_BACKUP_PAGES if whole else pages
+        patiently(
+            self, lambda: super(Connection, self).backup(target, pages=pages, progress=report, name=name, sleep=0)
+        )
+
+    def set_progress_handler(self, progress_handler: Callable[[], Any] | None, n: int) -> None:
+        """As sqlite3's, beside our own."""
+        if progress_handler is None or n <= 0:
+            super().set_progress_handler(self._progress if self.hublet_slices else None, SQLITE_INSTRUCTIONS)
+            return
+
+        def both() -> Any:
+            return progress_handler() or (self.hublet_slices and self._progress())
+
+        both.__name__ = getattr(progress_handler, "__name__", both.__name__)  # errors in it are reported by name
+        super().set_progress_handler(both, n)
+
+    def _progress(self) -> bool:
+        """What SQLite calls now and then: whether the statement is to be interrupted."""
+        if not can_yield() or not turn.is_over():
+            return False
+        self.hublet_parked = parked = Event()
+        try:
+            with turn.next:
+                pause(NEXT_TURN)
+        except BaseException as error:
+            self.hublet_thrown = error
+            return True
+        finally:
+            self.hublet_parked = None
+            parked.set()
+        return False
+
+
+class Cursor(NativeCursor):
+    """`sqlite3.Cursor`, whose waits yield."""
+
+    connection: Connection
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Any:
+        """As sqlite3's."""
+        if "busy_timeout" in sql and (match := BUSY_TIMEOUT.match(sql)):
+            sql = busy_timeout(self.connection, match[1])
+        return patiently(self.connection, super().execute, sql, parameters)
+
+    def executemany(self, sql: str, seq_of_parameters: Iterable[Any], /) -> Any:
+        """As sqlite3's."""
+        rows = iter(seq_of_parameters)
+        taken: list[Any] = []
+
+        def counted() -> Iterator[Any]:
+            for row in rows:
+                taken[:] = (*taken[:1], row)  # one row, or more than one: then some are in the table already
+                yield row
+
+        def attempt() -> Any:
+            if len(taken) > 1:
+                raise stuck[0]
+            return super(Cursor, self).executemany(sql, chain(taken[:], rows) if taken else counted())
+
+        stuck: list[BaseException] = []
+        return patiently(self.connection, attempt, stuck=stuck)
+
+    def executescript(self, sql_script: str, /) -> Any:
+        """As sqlite3's, statement by statement."""
+        connection = self.connection
+        if not isinstance(sql_script, str) or "\0" in sql_script:
+            return super().executescript(sql_script)  # which says what is wrong with it
+        legacy = getattr(connection, "autocommit", -1) == -1
+        if legacy and connection.in_transaction:
+            connection.commit()
+        level = connection.isolation_level
+        if legacy:
+            connection.isolation_level = None
+        try:
+            for statement in statements(sql_script):
+                patiently(connection, super().execute, statement)
+                patiently(connection, super().fetchall)
+        finally:
+            if legacy:
+                connection.isolation_level = level
+        return self
+
+    def fetchone(self) -> Any:
+        """As sqlite3's."""
+        return patiently(self.connection, super().fetchone)
+
+    def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
+        """As sqlite3's."""
+        return patiently(self.connection, lambda: super(Cursor, self).fetchmany(*args, **kwargs))
+
+    def fetchall(self) -> Any:
+        """As sqlite3's."""
+        return patiently(self.connection, super().fetchall)
+
+    def __next__(self) -> Any:
+        return patiently(self.connection, super().__next__)
+
+
+def patiently(
+    connection: Connection | None, call: Callable[..., T], *args: Any, stuck: list[BaseException] | None = None
+) -> T:
+    """Make a call, once nobody else is amid one on the connection, and again while another connection has a lock.
+
+    Raises sqlite3's errors, or what was thrown at the greenlet.
+    """
+    if connection is None:
+        return call(*args)  # a subclass has not called __init__: SQLite says so
+    while connection.hublet_parked is not None:
+        connection.hublet_parked.wait()
+    attempt = 0
+    began: float | None = None
+    while True:
+        try:
+            return call(*args)
+        except sqlite3.OperationalError as error:
+            thrown, connection.hublet_thrown = connection.hublet_thrown, None
+            if thrown is not None:
+                raise thrown from None
+            now = perf_counter()
+            began = now if began is None else began
+            waited = now - began
+            if getattr(error, "sqlite_errorcode", 0) not in BUSY or waited >= connection.hublet_timeout:
+                raise
+            if stuck is not None:
+                stuck[:] = [error]
+        pause(min(PAUSES[min(attempt, len(PAUSES) - 1)], connection.hublet_timeout - waited))
+        attempt += 1
+
+
+def pause(seconds: float) -> None:
+    """Sleep, on the hub if there is one to sleep on."""
+    (sleep if can_yield() else native_sleep)(seconds)
+
+
+def busy_timeout(connection: Connection, milliseconds: str | None) -> str:
+    """Set the connection's timeout if one is given; returns a statement that has the pragma's result."""
+    if milliseconds is not None:
+        connection.hublet_timeout = max(0, int(milliseconds)) / 1000
+    return f"SELECT {round(connection.hublet_timeout * 1000)} AS timeout"
+
+
+def statements(script: str) -> Iterator[str]:
+    """The statements of a script, one by one; the last may be incomplete."""
+    begun = ""
+    for piece in re.split(r"(?<=;)", script):
+        begun += piece
+        if sqlite3.complete_statement(begun):
+            yield begun
+            begun = ""
+    if begun.strip():
+        yield begun
+
+
+def connect(*args: Any, **kwargs: Any) -> Any:
+    """`sqlite3.connect`: a connection whose waits yield. Raises sqlite3's errors."""
+    position = 5  # of `factory`
+    given = args[position] if len(args) > position else kwargs.get("factory")
+    factory = Connection if given is None else cooperative(given, Connection)
+    if len(args) > position:
+        args = (*args[:position], factory, *args[position + 1 :])
+    else:
+        kwargs["factory"] = factory
+    return native_connect(*args, **kwargs)
+
+
+for each in (Connection, Cursor):
+    each.__module__ = "sqlite3"  # where users know them from

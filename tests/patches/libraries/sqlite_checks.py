@@ -1,0 +1,244 @@
+"""sqlite3, patched: see probe. Everything happens in one folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import sqlite3
+import time
+import unittest
+from _sqlite3 import Connection as NativeConnection
+from _sqlite3 import Cursor as NativeCursor
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent import Timeout
+from gevent.monkey import get_original
+from hublet.patches.libraries import sqlite
+from hublet.patches.patching import REGISTRY
+
+from .database_probe import assert_yields, fails, watched
+
+names = itertools.count()
+LONG = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) SELECT count(*) FROM n"
+#: Of CPython's own suite: a thread is a greenlet of the same native thread, which SQLite has no reason to refuse.
+EXPECTED = {"test_check_connection_thread", "test_check_cursor_thread"}
+
+
+def database(folder: str) -> str:
+    """A new database with a table."""
+    path = str(Path(folder) / f"{next(names)}.db")
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE numbers (n INTEGER)")
+    connection.close()
+    return path
+
+
+def held(path: str, seconds: float) -> sqlite3.Connection:
+    """A connection that has the lock, and lets go of it later."""
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    gevent.spawn_later(seconds, holder.commit)
+    return holder
+
+
+def check_waits_for_locks_yield(folder: str) -> None:
+    paths = [database(folder) for _ in range(21)]
+
+    def insert() -> int:
+        path = paths.pop()
+        holder = held(path, 0.2)
+        with sqlite3.connect(path) as connection:
+            connection.executemany("INSERT INTO numbers VALUES (?)", ((n,) for n in (1, 2, 3)))
+        result: int = connection.execute("SELECT sum(n) FROM numbers").fetchone()[0]
+        connection.close()
+        holder.close()
+        return result
+
+    assert assert_yields(insert) == [6] * 20
+
+
+def check_every_kind_of_statement_waits(folder: str) -> None:
+    path = database(folder)
+
+    def script(connection: sqlite3.Connection) -> Any:
+        connection.executescript("BEGIN; INSERT INTO numbers VALUES (1); INSERT INTO numbers VALUES (2); COMMIT;")
+
+    for operation in (
+        lambda connection: connection.execute("INSERT INTO numbers VALUES (1)"),
+        lambda connection: connection.execute("SELECT * FROM numbers").fetchall(),
+        script,
+    ):
+        holder = held(path, 0.1)
+        connection = sqlite3.connect(path)
+        began = time.perf_counter()
+        operation(connection)
+        assert time.perf_counter() - began > 0.05
+        connection.close()
+        holder.close()
+
+
+def check_a_commit_waits_for_readers(folder: str) -> None:
+    path = database(folder)
+    reader = sqlite3.connect(path)
+    reader.execute("INSERT INTO numbers VALUES (0), (1)")
+    reader.commit()
+    reading = reader.execute("SELECT * FROM numbers")
+    writer = sqlite3.connect(path)
+    writer.execute("INSERT INTO numbers VALUES (2)")
+    gevent.spawn_later(0.1, reading.close)
+    writer.commit()
+    assert writer.execute("SELECT count(*) FROM numbers").fetchone() == (3,)
+
+
+def check_the_timeout_holds(folder: str) -> None:
+    path = database(folder)
+    holder = held(path, 5)
+    for connection in (sqlite3.connect(path, timeout=0.2), sqlite3.connect(path)):
+        assert connection.execute("PRAGMA busy_timeout = 200").fetchone() == (200,)
+        began = time.perf_counter()
+        with fails(sqlite3.OperationalError, "database is locked"):
+            connection.execute("INSERT INTO numbers VALUES (1)")
+        assert 0.15 < time.perf_counter() - began < 3
+        assert connection.execute("PRAGMA busy_timeout").fetchone() == (200,)
+    began = time.perf_counter()
+    with fails(sqlite3.OperationalError, "database is locked"):
+        sqlite3.connect(path, timeout=0).execute("INSERT INTO numbers VALUES (1)")
+    assert time.perf_counter() - began < 0.15
+    holder.rollback()
+
+
+def check_long_statements_yield(folder: str) -> None:
+    path = database(folder)
+    connection = sqlite3.connect(path)
+    with watched() as stalls:
+        began = time.perf_counter()
+        assert connection.execute(LONG.format(1_500_000)).fetchone() == (1_500_000,)
+        one = time.perf_counter() - began
+        running = [
+            gevent.spawn(lambda: sqlite3.connect(path).execute(LONG.format(100_000)).fetchall()) for _ in range(20)
+        ]
+        assert [each.get() for each in running] == [[(100_000,)]] * 20
+    assert one > 0.1
+    assert stalls.longest < max(0.05, one / 4), stalls.longest
+
+
+def check_rows_that_take_long_yield_too(folder: str) -> None:
+    connection = sqlite3.connect(database(folder))
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 800000) SELECT i FROM n"
+    cursor = connection.execute(f"{numbers} WHERE i % 400000 = 0")
+    with watched() as stalls:
+        assert cursor.fetchall() == [(400_000,), (800_000,)]
+    assert stalls.longest < 0.1
+
+
+def check_killed_and_timed_out(folder: str) -> None:
+    path = database(folder)
+    connection = sqlite3.connect(path)
+    with fails(Timeout), Timeout(0.05):
+        connection.execute(LONG.format(100_000_000)).fetchall()
+    running = gevent.spawn(connection.execute, LONG.format(100_000_000))
+    gevent.sleep(0.05)
+    running.kill()
+    assert isinstance(running.value, gevent.GreenletExit)
+    assert connection.execute("SELECT 1").fetchall() == [(1,)]
+    holder = held(path, 5)
+    waiting = gevent.spawn(connection.execute, "INSERT INTO numbers VALUES (1)")
+    gevent.sleep(0.02)
+    waiting.kill()
+    holder.commit()
+    connection.rollback()
+    assert connection.execute("SELECT count(*) FROM numbers").fetchone() == (0,)
+
+
+def check_a_connection_shared_by_greenlets(folder: str) -> None:
+    connection = sqlite3.connect(database(folder))
+    running = [gevent.spawn(lambda: connection.execute(LONG.format(50_000)).fetchone()) for _ in range(5)]
+    short = gevent.spawn(lambda: connection.execute("SELECT 1").fetchone())
+    assert [each.get() for each in running] == [(50_000,)] * 5
+    assert short.get() == (1,)
+
+
+def check_backup_yields(folder: str) -> None:
+    source = sqlite3.connect(database(folder))
+    source.execute(f"INSERT INTO numbers {LONG.format(400_000).replace('count(*)', 'i')}")
+    source.commit()
+    target, seen = sqlite3.connect(":memory:"), []
+    with watched() as stalls:
+        source.backup(target, progress=lambda *state: seen.append(state))
+    assert len(seen) == 1  # as with all pages at once
+    assert seen[0][:2] == (sqlite3.SQLITE_DONE, 0)
+    assert target.execute("SELECT count(*) FROM numbers").fetchone() == (400_000,)
+    assert stalls.longest < 0.1
+    with fails(TypeError, "must be a callable"):
+        source.backup(target, progress="no function")  # type: ignore[arg-type]
+
+
+def check_a_shared_cache_does_not_hang(_: str) -> None:
+    shared = "file:shared?mode=memory&cache=shared"
+    first, second = (sqlite3.connect(shared, uri=True) for _ in range(2))
+    running = [gevent.spawn(lambda c=c: c.execute(LONG.format(300_000)).fetchone()) for c in (first, second)]
+    assert [each.get() for each in running] == [(300_000,)] * 2
+
+
+def check_native_threads(folder: str) -> None:
+    path, results = database(folder), []
+
+    def query() -> None:
+        connection = sqlite3.connect(path, timeout=0.1)
+        results.append(connection.execute(LONG.format(100_000)).fetchone())
+        results.append(connection.execute("PRAGMA busy_timeout").fetchone())
+
+    get_original("_thread", "start_new_thread")(query, ())
+    while len(results) < 2:
+        gevent.sleep(0.005)
+    assert results == [(100_000,), (100,)]
+
+
+def check_classes(folder: str) -> None:
+    class Mine(NativeConnection):  # made before the patching
+        pass
+
+    class Rows(NativeCursor):
+        pass
+
+    connection = sqlite3.connect(database(folder), factory=Mine)
+    assert isinstance(connection, Mine)
+    assert isinstance(connection, sqlite3.Connection)
+    assert type(sqlite3.connect(":memory:")) is sqlite3.Connection
+    assert isinstance(connection.cursor(Rows), Rows)
+    assert isinstance(connection.execute("SELECT 1"), sqlite3.Cursor)
+    connection.row_factory = sqlite3.Row
+    assert connection.execute("SELECT 1 AS one").fetchone()["one"] == 1
+    assert [row["one"] for row in connection.execute("SELECT 1 AS one")] == [1]
+    connection.create_function("double", 1, lambda value: value * 2)
+    assert connection.execute("SELECT double(21)").fetchone()[0] == 42
+
+
+def check_the_suite_of_cpython(_: str) -> None:
+    assert importlib.util.find_spec("test.test_sqlite3"), "install Python's own tests (Debian: libpython3-testsuite)"
+    package = import_module("test.test_sqlite3")
+    suite = unittest.TestSuite()
+    for path in sorted(Path(package.__path__[0]).glob("test_*.py")):
+        suite.addTest(unittest.defaultTestLoader.loadTestsFromName(f"test.test_sqlite3.{path.stem}"))
+    with Path("/dev/null").open("w") as quiet:
+        result = unittest.TextTestRunner(stream=quiet).run(suite)
+    assert result.testsRun > 300
+    failed = {case.id(): text for case, text in (*result.failures, *result.errors)}
+    unexpected = [text for name, text in failed.items() if not any(each in name for each in EXPECTED)]
+    assert not unexpected, "\n".join(unexpected)
+
+
+def check_undoing(_: str) -> None:
+    """The last check."""
+    REGISTRY.undo()
+    for module in (sqlite3, import_module("sqlite3.dbapi2")):
+        assert module.connect is sqlite.native_connect
+        assert (module.Connection, module.Cursor) == (NativeConnection, NativeCursor)
+    before = dict(vars(sqlite3))
+    REGISTRY.apply()
+    assert sqlite3.connect is sqlite.connect
+    REGISTRY.undo()
+    assert dict(vars(sqlite3)) == before

@@ -1,0 +1,1 @@
+"""The published test-suites of libraries, run while they are patched."""
