@@ -16,6 +16,7 @@ import gevent
 from .check import check
 from .patches.patching import REGISTRY, add_third_party, patch_all
 from .patches.registry import UnknownPatch
+from .patches.replacement import resolved
 from .process import with_passed_sockets
 from .reloader import inherit_lifeline, run_reloader, settings_of_child
 from .runtime.errors import ApplicationLoadError, ListenError, SettingsError
@@ -39,6 +40,9 @@ USAGE_ERROR: Final = 2
 FAILURE: Final = 1
 INTERRUPTED: Final = 130  # as shells report a process that SIGINT ended
 COMMANDS: Final = ("serve", "check")
+#: Commands with options of their own: functions that take the arguments and the patching's warnings, and return the
+#: exit status. They are named, since they are imported only where they are asked for.
+TOOLS: Final = {"doctor": "hublet.doctor.command:run"}
 METAVARS: Final = {"count": "N", "size": "SIZE", "number": "SECONDS", "list": "TEXT", "text": "TEXT"}
 
 DESCRIPTION: Final = "Serve a WSGI application with thousands of requests in flight on one thread."
@@ -46,6 +50,7 @@ TARGET_HELP: Final = """\
 commands:
   serve                     serve the application; may be left out
   check                     look at the settings, the addresses, the files and the application, and serve nothing
+  doctor                    tell what of the application stops every request while it waits: `hublet doctor --help`
 
 application:
   module                    its attribute `application`, or else `app`
@@ -83,6 +88,9 @@ def main(arguments: Sequence[str], early_imports: Sequence[str] = ()) -> int:
 
 def run_command(arguments: Sequence[str], early_imports: Sequence[str]) -> int:
     """Read the command line and the other sources of settings, and serve."""
+    if arguments and arguments[0] in TOOLS:
+        tool = resolved(TOOLS[arguments[0]])
+        return int(tool(arguments[1:], early_imports))
     command, target, config, given = parse_command_line(arguments)
     directory = Path.cwd()
     sourced = resolve_settings(given, os.environ, directory, config)

@@ -14,7 +14,7 @@ from importlib import import_module
 
 from gevent import monkey
 
-# The standard library is patched itself; gevent keeps the originals on purpose; the others need them as well, or hold none.
+# The standard library is patched itself; gevent keeps the originals on purpose; the others need them, or hold none.
 EXEMPT = sys.stdlib_module_names | {"gevent", "greenlet", "hublet", "zope", "cython_runtime"}
 #: The modules that were loaded before the patching, in their order, without those of EXEMPT.
 LOADED_BEFORE: list[str] = []
