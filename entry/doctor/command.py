@@ -139,10 +139,6 @@ def examine(
     return findings
 
 
-NOTHING_TO_PROBE)
-    return findings
-
-
 def load(sourced: SourcedSettings, target: str, directory: Path) -> None:
     """Do what the launcher does between the patching and the import of the application, and import it."""
     application_directory = str(directory / sourced.settings.chdir)
