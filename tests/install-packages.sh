@@ -3,7 +3,7 @@
 set -euo pipefail
 declare -A provides=(
     [curl]=curl [wrk]=wrk [nginx]=nginx-light [apache2]=apache2-bin [chromium]=chromium
-    [gcc]=gcc [node]=nodejs [npm]=npm
+    [gcc]=gcc [node]=nodejs [npm]=npm [redis-server]=redis-server
 )
 # Of what is compiled here: the WebSocket load generator, and bjoern.
 declare -A headers=([zlib.h]=zlib1g-dev [ev.h]=libev-dev)

@@ -48,7 +48,7 @@ Tell what of an application stops every request while it waits.
 
 The application is loaded as `hublet module:attribute` loads it, and what it has loaded is looked up in the catalogue of
 patches. With --watch, a command is run, and each line that blocked its hub is reported. The exit status is 1 if
-something blocks."""
+something blocks, or if a server that was to be measured cannot be."""
 
 
 def run(arguments: Sequence[str], early_imports: Sequence[str] = ()) -> int:
@@ -65,7 +65,7 @@ def run(arguments: Sequence[str], early_imports: Sequence[str] = ()) -> int:
         print(json.dumps(findings.as_json(), indent=2))
     else:
         print_findings(findings)
-    return BLOCKS if findings.blocking() else SOUND
+    return BLOCKS if findings.blocking() or findings.unmeasured() else SOUND
 
 
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str], dict[str, Any]]:

@@ -70,6 +70,10 @@ class Findings:
             *(each.name for each in self.measured if each.verdict == "blocks"),
         ]
 
+    def unmeasured(self) -> list[str]:
+        """The names of what was to be measured and could not be."""
+        return [each.name for each in self.measured if each.verdict == "failed"]
+
     def as_json(self) -> dict[str, Any]:
         """The findings for `--json`."""
         return asdict(self) | {"blocking": self.blocking()}
