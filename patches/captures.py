@@ -145,7 +145,7 @@ def rebind_captures(modules: Iterable[str]) -> list[Capture]:
     for each in found:
         if each.rebind is not None:
             each.rebind()
-            each.rebound = True
+            each.rebound, each.rebind = True, None  # which would keep alive what it works on
     return found
 
 

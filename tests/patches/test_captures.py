@@ -147,17 +147,6 @@ def test_the_rest_is_named_with_both_lines(result: Any) -> None:
     assert result["second"] == []
 
 
-def test_the_import_of_the_name_is_the_line_named(tmp_path: Path) -> None:
-    (tmp_path / "driver.py").write_text("import os\n\nfrom time import sleep\nFROZEN = (sleep,)\n")
-    (tmp_path / "middle.py").write_text("import json\nimport driver\n")
-    script = "import json\nimport middle\nimport driver\nimport hublet\nprint(json.dumps(hublet.patch_all()))\n"
-    (problem,) = run_python(tmp_path, script)
-    assert problem.partition("; ")[0] == (
-        f"driver.FROZEN[0] (item) holds the unpatched time.sleep ({tmp_path}/driver.py:3), "
-        f"imported too early by {tmp_path}/middle.py:2: its sleeps stop every request"
-    )
-
-
 def test_lazy_objects_are_not_asked(tmp_path: Path) -> None:
     """Each would raise, or set itself up, if it were asked for anything."""
     (tmp_path / "lazy.py").write_text("""

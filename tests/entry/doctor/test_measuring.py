@@ -56,7 +56,12 @@ def test_each_has_its_own_to_work_on_and_all_are_closed() -> None:
         return opened[-1]
 
     used: list[int] = []
-    measure(Probe("wait", lambda each: (used.append(each), gevent.sleep(0.05)), make, closed.append), 3)
+
+    def use(each: int) -> None:
+        used.append(each)
+        gevent.sleep(0.05)
+
+    measure(Probe("wait", use, make, closed.append), 3)
     assert opened == closed == [0, 1, 2]
     assert sorted(used) == [0, 0, 1, 2]
 
