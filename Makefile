@@ -56,6 +56,7 @@ fuzz: $(VENV)/.built-test  ## fuzz the parsers, each for SECONDS
 
 docs: $(VENV)/.built-test  ## write the generated parts of docs/
 	$(BIN)/python -m hublet.servers.settings_reference
+	$(BIN)/python -m hublet.patches.reference
 
 clean:  ## remove everything that was built
 	rm -rf build dist .venv .venv-* *.egg-info

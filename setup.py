@@ -32,6 +32,7 @@ def link_tree() -> Path:
     top.mkdir(parents=True, exist_ok=True)
     targets = {name.rpartition(".")[2]: ROOT / folder for name, folder in FOLDERS.items() if name != "hublet"}
     targets |= {path.name: path for path in (ROOT / "entry").iterdir() if path.suffix in {".py", ".pyi", ".typed"}}
+    targets |= {path.parent.name: path.parent for path in (ROOT / "entry").glob("*/__init__.py")}
     for link in top.iterdir():
         if link.name not in targets:
             link.unlink()

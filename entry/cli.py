@@ -9,7 +9,6 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -20,6 +19,7 @@ from .gunicorn_file import NO_FILE, converted, read_gunicorn_file
 from .gunicorn_hooks import hooks_of
 from .patches.patching import REGISTRY, add_third_party, patch_all
 from .patches.registry import UnknownPatch
+from .patches.replacement import resolved
 from .process import with_passed_sockets
 from .reloader import inherit_lifeline, run_reloader, settings_of_child
 from .runtime.errors import ApplicationLoadError, ListenError, SettingsError
@@ -50,8 +50,9 @@ COMMANDS: Final = ("serve", "check")
 RENAMED: Final = "gunicorn:"
 # Those of gunicorn's options that may be repeated.
 REPEATED: Final = ("bind", "raw_env")
-# Commands with options of their own: the module whose `main(arguments, early_imports)` returns the exit status.
-TOOLS: Final = {"loadtest": ".loadtest.command"}
+#: Commands with options of their own: functions that take the arguments and the patching's warnings, and return the
+#: exit status. They are named, since they are imported only where they are asked for.
+TOOLS: Final = {"doctor": "hublet.doctor.command:run", "loadtest": "hublet.loadtest.command:main"}
 METAVARS: Final = {"count": "N", "size": "SIZE", "number": "SECONDS", "list": "TEXT", "text": "TEXT"}
 
 DESCRIPTION: Final = "Serve a WSGI application with thousands of requests in flight on one thread."
@@ -59,6 +60,7 @@ TARGET_HELP: Final = """\
 commands:
   serve                     serve the application; may be left out
   check                     look at the settings, the addresses, the files and the application, and serve nothing
+  doctor                    tell what of the application stops every request while it waits: `hublet doctor --help`
   loadtest                  put load on the application and write a report; see `hublet loadtest --help`
 
 application:
@@ -84,9 +86,6 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str], early_imports: Sequence[str] = ()) -> int:
     """Run the command; `early_imports` are warnings that the patching gave. Returns the exit status."""
     try:
-        if arguments and arguments[0] in TOOLS:
-            status: int = import_module(TOOLS[arguments[0]], __package__).main(arguments[1:], early_imports)
-            return status
         return run_command(arguments, early_imports)
     except SettingsError as error:
         print(f"hublet: {error}", file=sys.stderr)
@@ -100,6 +99,9 @@ def main(arguments: Sequence[str], early_imports: Sequence[str] = ()) -> int:
 
 def run_command(arguments: Sequence[str], early_imports: Sequence[str]) -> int:
     """Read the command line and the other sources of settings, and serve."""
+    if arguments and arguments[0] in TOOLS:
+        tool = resolved(TOOLS[arguments[0]])
+        return int(tool(arguments[1:], early_imports))
     command, target, config, given = parse_command_line(arguments)
     directory = Path.cwd()
     location, renamed = given.pop("from_gunicorn", None), take_renamed(given)

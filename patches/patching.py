@@ -6,9 +6,12 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Final
 
+from .captures import Capture, rebind_captures
 from .catalogue import CATALOGUE
+from .early_imports import explain
+from .early_ssl import cure_ssl_context
 from .registry import Registry, third_party_patches
-from .stdlib import patch_standard_library
+from .stdlib import LOADED_BEFORE, patch_standard_library
 
 
 def log_refusal(line: str) -> None:
@@ -17,6 +20,12 @@ def log_refusal(line: str) -> None:
 
 
 REGISTRY: Final = Registry(CATALOGUE, log_refusal)
+#: What had taken unpatched names before this process was patched.
+CAPTURES: Final[list[Capture]] = []
+REMEDY: Final = (
+    "import it after the patching: start with the `hublet` command, "
+    "or make `import hublet; hublet.patch_all()` the program's first line"
+)
 
 
 def patch_all(*, patch: Iterable[str] = (), no_patch: Iterable[str] = ()) -> tuple[str, ...]:
@@ -24,10 +33,11 @@ def patch_all(*, patch: Iterable[str] = (), no_patch: Iterable[str] = ()) -> tup
 
     Make it the program's first line, before other imports. Libraries are patched when they are imported, or at once if
     they have been. `patch` names optional patches to apply too, `no_patch` those to leave out; a later call adds to
-    an earlier one. Returns a line of text for everything that stays blocking. Raises ValueError for a name that no
-    patch has.
+    an earlier one. What was imported before and holds unpatched names is given the patched ones where that is safe; for
+    this there is no undo. Returns a line of text for everything that stays blocking. Raises ValueError for a name that
+    no patch has.
     """
-    problems = [*patch_standard_library()]
+    problems = [*patch_standard_library(), *cure_early_imports()]
     add_third_party()
     REGISTRY.report = problems.append
     try:
@@ -35,6 +45,20 @@ def patch_all(*, patch: Iterable[str] = (), no_patch: Iterable[str] = ()) -> tup
     finally:
         REGISTRY.report = log_refusal
     return tuple(problems)
+
+
+def cure_early_imports() -> list[str]:
+    """Rebind what modules took that were loaded before the patching; describe the rest. Costs nothing the second time.
+
+    The `hublet` command patches first, so that there is next to nothing to look at.
+    """
+    modules = tuple(LOADED_BEFORE)
+    LOADED_BEFORE.clear()
+    if not modules:
+        return []
+    cure_ssl_context()
+    CAPTURES.extend(rebind_captures(modules))
+    return [f"{explain(each, modules)}; {REMEDY}" for each in CAPTURES if not each.rebound]
 
 
 def add_third_party() -> None:

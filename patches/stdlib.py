@@ -1,4 +1,4 @@
-"""Makes the standard library's waits yield to the hub, and names what was imported too early to be reached.
+"""Makes the standard library's waits yield to the hub.
 
 It imports nothing but gevent and what the interpreter itself has loaded: anything else would be imported before the
 patching.
@@ -8,39 +8,34 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 
 from gevent import monkey
 
-# What a module may have taken by `from x import y` and then keeps unpatched, and what that breaks.
-CAPTURED = {
-    ("ssl", "SSLContext"): "its first TLS connection fails with RecursionError",
-    ("time", "sleep"): "its sleeps stop every request",
-    ("queue", "SimpleQueue"): "its waits on a queue stop every request",
-    ("socket", "socket"): "its socket calls stop every request",
-    ("threading", "Lock"): "a wait for one of its locks hangs the process",
-}
-# The standard library is patched itself; gevent keeps the originals on purpose; greenlet and hublet hold none.
-EXEMPT = sys.stdlib_module_names | {"gevent", "greenlet", "hublet"}
-REMEDY = (
-    "import it after the patching: start with the `hublet` command, "
-    "or make `import hublet; hublet.patch_all()` the program's first line"
-)
+# The standard library is patched itself; gevent keeps the originals on purpose; the others need them, or hold none.
+EXEMPT = sys.stdlib_module_names | {"gevent", "greenlet", "hublet", "zope", "cython_runtime"}
+#: The modules that were loaded before the patching, in their order, without those of EXEMPT.
+LOADED_BEFORE: list[str] = []
+# gevent's warning about modules that hold SSLContext: they are found, and cured, here.
+SSL_WARNING = "Monkey-patching ssl after ssl has already been imported"
 
 
 def patch_standard_library() -> tuple[str, ...]:
     """Patch every blocking part of the standard library; do nothing where that was done before.
 
-    Call it before anything else is imported. Returns a warning for each name that a module imported earlier has
-    captured and that is known to break; the caller logs them, once there is a log.
+    Call it before anything else is imported: names that were taken earlier are the business of captures.py. Returns
+    gevent's warnings; the caller logs them, once there is a log.
     """
     if is_standard_library_patched():
         return ()
-    found = early_imports()
+    LOADED_BEFORE.extend(name for name in sys.modules if name.partition(".")[0] not in EXEMPT)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", monkey.MonkeyPatchWarning)
-        monkey.patch_all()
-    # gevent's own warnings look deeper for one of these and name no remedy: they serve where nothing was found here.
-    return tuple(found or (str(each.message) for each in caught))
+        with types_only():
+            monkey.patch_all()
+    return tuple(str(each.message) for each in caught if not str(each.message).startswith(SSL_WARNING))
 
 
 def is_standard_library_patched() -> bool:
@@ -48,19 +43,17 @@ def is_standard_library_patched() -> bool:
     return all(monkey.is_module_patched(name) for name in ("socket", "time", "threading", "select"))
 
 
-def early_imports() -> list[str]:
-    """Describe the unpatched functions and classes that loaded modules, except the standard library's, hold."""
-    captured = {
-        id(getattr(sys.modules[module], name)): (f"{module}.{name}", consequence)
-        for (module, name), consequence in CAPTURED.items()
-        if module in sys.modules and not monkey.is_object_patched(module, name)
-    }
-    found = []
-    for module_name, module in sorted(sys.modules.items()):
-        if module_name.partition(".")[0] in EXEMPT:
-            continue
-        for value in list(getattr(module, "__dict__", {}).values()):
-            if (hit := captured.get(id(value))) is not None:
-                original, consequence = hit
-                found.append(f"{module_name} was imported too early and holds {original}: {consequence}; {REMEDY}")
-    return found
+@contextmanager
+def types_only() -> Iterator[None]:
+    """Keep gevent's search for locks from asking lazy objects what they are: Django's settings would be read."""
+    search = import_module("gevent.monkey._patch_thread_common")
+    search.__dict__["isinstance"] = is_instance_by_type
+    try:
+        yield
+    finally:
+        search.__dict__.pop("isinstance", None)
+
+
+def is_instance_by_type(value: object, cls: type) -> bool:
+    """As isinstance, by the real type only."""
+    return issubclass(type(value), cls)

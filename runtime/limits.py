@@ -100,6 +100,10 @@ BLOCK_THRESHOLD: Final = 0.02
 # Lines that blocks are counted for, and frames of a stack that are kept: a program has not more that matter.
 WATCHED_LINES: Final = 512
 WATCHED_DEPTH: Final = 64
+# How deep in a module's objects an unpatched name is looked for: a dict of clients, each with a pool that has a lock.
+CAPTURE_DEPTH: Final = 6
+# And in how long a list or dict: longer ones are tables of data, and would make start-up slow.
+CAPTURE_ITEMS: Final = 4096
 # Lines of source in one object of the statistics file; and how often it may be written without being a load itself.
 STATISTICS_BLOCKERS: Final = 10
 STATISTICS_INTERVAL: Final = 1.0

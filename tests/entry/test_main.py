@@ -54,12 +54,12 @@ def test_what_was_imported_too_early_is_logged(command: Start) -> None:
     script = (
         "import sys, types, time\n"
         "sys.modules['early'] = early = types.ModuleType('early')\n"
-        "early.sleep = time.sleep\n"
+        "early.FROZEN = (time.sleep,)\n"
         "sys.argv = ['hublet', 'shop', '--bind', '127.0.0.1:0']\n"
         "from hublet.__main__ import main\n"
         "sys.exit(main())\n"
     )
     running = command(script=script)
-    assert running.wait_for(r"WARNING (.*)")[1].startswith("early was imported too early and holds time.sleep")
+    assert running.wait_for(r"WARNING (.*)")[1].startswith("early.FROZEN[0] (item) holds the unpatched time.sleep, im")
     assert get(running.url()) == "hello"
     assert running.stop() == 0

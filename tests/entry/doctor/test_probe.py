@@ -1,0 +1,75 @@
+"""`--probe` against a real server: the two times, and the ways in which a server is not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from hublet.doctor.probe import parts, probe_all
+
+PATIENCE = 20.0
+
+
+@pytest.fixture(scope="module")
+def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port: int = listener.getsockname()[1]
+    directory = tmp_path_factory.mktemp("redis")
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(directory)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            break
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.02)
+    yield port
+    process.terminate()
+    process.wait()
+
+
+def test_a_driver_is_measured_against_its_server(redis_port: int, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("def app(environ, start_response): return []\n")
+    command = [sys.executable, "-m", "hublet", "doctor", "shop", "--probe", "--json", "--dsn", "redis://127.0.0.1:1/0"]
+    environ = os.environ | {"REDIS_URL": f"redis://127.0.0.1:{redis_port}/0"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environ)
+    found = {each["name"]: each for each in json.loads(done.stdout)["measured"]}
+    assert found.keys() == {"redis (REDIS_URL)", "redis (--dsn)"}
+    there = found["redis (REDIS_URL)"]
+    assert there["verdict"] == "cooperative"
+    assert 0.15 < there["one"] <= there["together"] < 10 * there["one"]
+    assert there["count"] == 20
+    assert found["redis (--dsn)"]["verdict"] == "failed"
+    assert "refused" in found["redis (--dsn)"]["problem"]
+    assert done.returncode == 1  # what was to be measured could not be
+
+
+@pytest.mark.parametrize("dsn, problem", [("gopher://x", "gopher: is none of postgresql, mysql, redis")])
+def test_what_nobody_understands(dsn: str, problem: str) -> None:
+    (found,) = probe_all([dsn])
+    assert found.verdict == "failed"
+    assert problem in found.problem
+
+
+def test_a_dsn_becomes_the_arguments_that_a_driver_takes() -> None:
+    url = urlsplit("postgresql://me:p%40ss@db.example:5433/shop")
+    assert parts(url, {"database": "dbname"}) == {
+        "host": "db.example",
+        "port": 5433,
+        "user": "me",
+        "password": "p@ss",
+        "dbname": "shop",
+    }
+    assert parts(urlsplit("mysql://localhost"), {}) == {"host": "localhost"}
