@@ -21,7 +21,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,14 @@ ROOT = Path(__file__).parent.parent
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Spell out lone surrogates in what a test has logged: reports go from one process to another as UTF-8."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 def wait_until(condition: Callable[[], object], what: str = "") -> None:

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from hublet.reloader import RELOAD_GRACE, describe_end, import_watch, settings_of_child, source_directories
+from hublet.reloader import RELOAD_GRACE, import_watch, settings_of_child, source_directories
 from hublet.runtime.errors import SettingsError
 from hublet.servers.settings import Settings
 from hublet.servers.settings_sources import SourcedSettings
+from hublet.servers.supervisor.worker import describe_end
 
 from tests.entry.conftest import APPLICATION, Ask, Command, Start, get
 
