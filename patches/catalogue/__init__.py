@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from ..replacement import Patch
-from . import networking
+from . import cooperative, networking
 
-CATALOGUE: Final[tuple[Patch, ...]] = (*networking.PATCHES,)
+CATALOGUE: Final[tuple[Patch, ...]] = (*networking.PATCHES, *cooperative.PATCHES)

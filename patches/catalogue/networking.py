@@ -1,4 +1,4 @@
-"""Drivers and clients written in C, and those written in Python that yield as they are: databases, caches, queues."""
+"""Drivers and clients written in C: databases, caches, queues, directories, HTTP and gRPC."""
 
 from __future__ import annotations
 
