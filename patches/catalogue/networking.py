@@ -154,10 +154,7 @@ PATCHES: Final[tuple[Patch, ...]] = (
     Patch(
         "python-ldap",
         "libldap waits for the server in C, which stops every request",
-        (
-            *wrapped("ldap.ldapobject:SimpleLDAPObject.", "python_ldap:on_a_native_thread", "_ldap_call"),
-            *wrapped("ldap.ldapobject:SimpleLDAPObject.", "python_ldap:on_the_hub", "result4"),
-        ),
+        wrapped("ldap.ldapobject:SimpleLDAPObject.", "python_ldap:waiting_elsewhere", "_ldap_call"),
         module="ldap",
         distribution="python-ldap",
         versions=">=3.4,<3.5",
