@@ -5,8 +5,8 @@ declare -A provides=(
     [curl]=curl [wrk]=wrk [nginx]=nginx-light [apache2]=apache2-bin [chromium]=chromium
     [gcc]=gcc [valgrind]=valgrind [node]=nodejs [npm]=npm
     # Servers that drivers are tested with, and what finds the libraries that drivers are compiled against.
-    [mariadbd]=mariadb-server [memcached]=memcached [redis-server]=redis-server [slapd]=slapd
-    [pkg-config]=pkg-config
+    [mariadbd]=mariadb-server-core [my_print_defaults]=mariadb-client-core [memcached]=memcached
+    [redis-server]=redis-server [slapd]=slapd [pkg-config]=pkg-config
 )
 # Of what is compiled here: the WebSocket load generator, bjoern, mysqlclient and mariadb, python-ldap. And a driver.
 declare -A headers=(

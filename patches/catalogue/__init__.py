@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from ..replacement import Patch
-from . import asynchronous, databases, networking
+from . import asynchronous, cooperative, databases, networking
 
-CATALOGUE: Final[tuple[Patch, ...]] = (*asynchronous.PATCHES, *databases.PATCHES, *networking.PATCHES)
+CATALOGUE: Final[tuple[Patch, ...]] = (
+    *databases.PATCHES,
+    *networking.PATCHES,
+    *asynchronous.PATCHES,
+    *cooperative.PATCHES,
+)

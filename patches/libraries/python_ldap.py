@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import ldap
 from gevent.socket import wait_read
 
 from ...runtime.offload import has_hub_to_yield_to
@@ -23,38 +22,38 @@ RECHECK = 0.1
 LOCAL = {"get_option", "set_option"}
 
 
-def on_a_native_thread(original: Callable[..., Any]) -> Callable[..., Any]:
+def waiting_elsewhere(original: Callable[..., Any]) -> Callable[..., Any]:
     """`_ldap_call`, by which every call of libldap is made."""
 
     @functools.wraps(original)
     def call(self: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
-        if function.__name__ in LOCAL and has_hub_to_yield_to():
-            with lane_of(self):
+        if not has_hub_to_yield_to():
+            return original(self, function, *args, **kwargs)
+        lane = lane_of(self._ldap_object_lock)  # the object's own attributes are pickled
+        if function.__name__ in LOCAL:
+            with lane:
                 return original(self, function, *args, **kwargs)
-        return lane_of(self).call(original, self, function, *args, **kwargs)
+        off_loaded = functools.partial(lane.call, original, self, function)
+        if function.__name__ == "result4":
+            return wait_for_answer(self, off_loaded, *args, **kwargs)
+        return off_loaded(*args, **kwargs)
 
     return call
 
 
-def on_the_hub(original: Callable[..., Any]) -> Callable[..., Any]:
-    """`result4`, by which every answer is waited for: it asks without waiting, and waits here."""
-
-    @functools.wraps(original)
-    def result4(
-        self: Any, msgid: int = ldap.RES_ANY, all: int = 1, timeout: Any = None, *args: Any, **kwargs: Any
-    ) -> Any:
-        timeout = self.timeout if timeout is None else timeout
-        if not timeout or not has_hub_to_yield_to():
-            return original(self, msgid, all, timeout, *args, **kwargs)
-        deadline = None if timeout < 0 else time.monotonic() + timeout
-        while (answer := original(self, msgid, all, 0, *args, **kwargs))[0] is None:
-            left = RECHECK if deadline is None else min(RECHECK, deadline - time.monotonic())
-            if left <= 0:
-                return original(self, msgid, all, 1e-6, *args, **kwargs)  # raises what the library raises
-            try:
-                wait_read(self.fileno(), timeout=left)
-            except TimeoutError:
-                continue
-        return answer
-
-    return result4
+def wait_for_answer(
+    connection: Any, ask: Callable[..., Any], message: int, complete: int, timeout: float, *more: Any
+) -> Any:
+    """Ask for an answer without waiting, as often as one may have come, for `timeout` seconds (below 0: no limit)."""
+    deadline = time.monotonic() + timeout
+    while (answer := ask(message, complete, 0, *more)) is not None and answer[0] is None:
+        left = RECHECK if timeout < 0 else min(RECHECK, deadline - time.monotonic())
+        if timeout == 0:
+            break
+        if left <= 0:
+            return ask(message, complete, 1e-6, *more)  # raises what the library raises
+        try:
+            wait_read(connection.fileno(), timeout=left)
+        except TimeoutError:
+            continue
+    return answer

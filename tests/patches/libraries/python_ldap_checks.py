@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -88,6 +89,24 @@ def check_errors_and_time_limits(port: int) -> None:
         assert directory.result(message)[0] == ldap.RES_BIND
     with connection(1) as directory:
         assert_raises(ldap.SERVER_DOWN, lambda: directory.simple_bind_s(*ADMIN))
+
+
+def check_extended_operations(port: int) -> None:
+    """Their answers are asked for with controls, which the library decodes."""
+    fill(port)
+    with slow_proxy(port) as slow, connection(slow) as directory:
+        directory.simple_bind_s(*ADMIN)
+        error = assert_raises(ldap.LDAPError, lambda: directory.passwd_s("ou=none,dc=test", None, "new"))
+        assert type(error).__module__ == "ldap", error
+
+
+def check_pickling(port: int) -> None:
+    """Of the class that reconnects: its state is that of the library."""
+    directory = ldap.ldapobject.ReconnectLDAPObject(f"ldap://127.0.0.1:{port}")
+    directory.simple_bind_s(*ADMIN)
+    again = pickle.loads(pickle.dumps(directory))
+    assert again.whoami_s() == "dn:cn=admin,dc=test"
+    assert not [name for name in directory.__getstate__() if "hublet" in name]
 
 
 def check_kill(port: int) -> None:

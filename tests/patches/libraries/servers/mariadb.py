@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .private import accepts, folder, free_port, program, running, unprivileged
 
-PACKAGE = "mariadb-server"
+PACKAGE = "mariadb-server-core and mariadb-client-core"
 SETTING_UP = """
 CREATE DATABASE IF NOT EXISTS test;
 CREATE USER hublet@'%' IDENTIFIED BY 'secret';

@@ -1,0 +1,63 @@
+"""The catalogue's entries for drivers written in C fit the libraries that are tested, and say what a user must know."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+
+import pytest
+from hublet.patches.catalogue import cooperative, networking
+from hublet.patches.replacement import Patch
+from packaging.specifiers import SpecifierSet
+
+from .servers.mariadb import MariaDB
+
+MISFITS = """if True:
+    import importlib
+    from hublet.patches.catalogue.networking import PATCHES
+    for patch in PATCHES:
+        importlib.import_module(patch.module)
+        print(patch.name, patch.misfit())
+"""
+IMPORTED_EARLY = """if True:
+    import sys
+    from MySQLdb import connect as mysqlclient_connect
+    import MySQLdb.connections
+    from mariadb import connect as mariadb_connect
+    from mysql.connector import connect as connector_connect
+    import hublet
+    hublet.patch_all()
+    import gevent
+    from tests.patches.libraries import sql
+    options = dict(host="127.0.0.1", port=int(sys.argv[1]), user="hublet", password="secret")
+    sql.queries_yield(lambda: mysqlclient_connect(**options))
+    sql.queries_yield(lambda: mariadb_connect(**options))
+    sql.queries_yield(lambda: connector_connect(collation="utf8mb4_general_ci", buffered=True, **options))
+    print("all yield")
+"""
+
+
+@pytest.mark.parametrize("patch", networking.PATCHES, ids=lambda each: each.name)
+def test_the_installed_version_is_one_that_is_said_to_be_tested(patch: Patch) -> None:
+    assert importlib.metadata.version(patch.distribution) in SpecifierSet(patch.versions)
+    assert patch.changes_something
+    assert patch.cost, "its cost must be known"
+
+
+def test_what_cooperates_changes_nothing() -> None:
+    assert {each.effect for each in cooperative.PATCHES} == {"cooperative"}
+    assert not [each.name for each in cooperative.PATCHES if each.changes_something or not each.versions]
+
+
+def test_structures_fit_so_that_other_versions_are_patched_too() -> None:
+    command = [sys.executable, "-W", "error", "-c", MISFITS]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert lines == [f"{patch.name} " for patch in networking.PATCHES]
+
+
+def test_drivers_imported_before_the_patching_yield_too(mariadb: MariaDB) -> None:
+    """Also by names that were taken from them."""
+    command = [sys.executable, "-c", IMPORTED_EARLY, str(mariadb.port)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "all yield\n", done.stderr
