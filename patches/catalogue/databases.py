@@ -37,4 +37,81 @@ SQLITE3: Final = Patch(
     "commit's fsync yield for nobody: off-load them (hublet.runtime.offload)",
 )
 
-PATCHES: Final = (PSYCOPG2, SQLITE3)
+PSYCOPG: Final = Patch(
+    name="psycopg",
+    module="psycopg",
+    distribution="psycopg",
+    versions=">=3.3,<3.4",
+    why="cooperates, unless it was imported before the patching: then it waits in C, and holds native locks",
+    replacements=(
+        Replacement("psycopg.waiting:wait", "psycopg.waiting:wait_poll"),
+        Replacement("psycopg._acompat:Lock", "threading:Lock"),
+        Replacement("psycopg.connection:Lock", "threading:Lock"),
+    ),
+    cost="none",
+)
+
+APSW: Final = Patch(
+    name="apsw",
+    module="apsw",
+    distribution="apsw",
+    versions=">=3.50,<4",
+    why="a wait for another connection's lock stops every request",
+    replacements=(Replacement("apsw:Connection", "hublet.patches.libraries.apsw:Connection"),),
+    cost="6.7 -> 5.7 us a SELECT 1",
+    remedy="long statements do not yield: off-load them (hublet.runtime.offload), or use sqlite3",
+)
+
+#: What runs a query: results are computed while they are fetched. The rest builds relations.
+DUCKDB_CALLS: Final = (
+    *("execute", "executemany", "sql", "query", "from_query", "begin", "commit", "rollback", "checkpoint"),
+    *("fetchall", "fetchone", "fetchmany", "fetchnumpy", "fetchdf", "df"),
+    *("read_csv", "read_json", "read_parquet", "install_extension", "load_extension"),
+)
+DUCKDB_RELATION_CALLS: Final = (
+    *("fetchall", "fetchone", "fetchmany", "fetchnumpy", "fetchdf", "df", "to_df", "show", "create", "insert_into"),
+    *("write_csv", "write_parquet", "to_csv", "to_parquet", "to_table"),
+)
+
+DUCKDB: Final = Patch(
+    name="duckdb",
+    module="duckdb",
+    distribution="duckdb",
+    versions=">=2.0,<2.1",
+    effect="off-loaded",
+    why="queries run in C",
+    replacements=(
+        *(
+            Replacement(f"duckdb:DuckDBPyConnection.{each}", "hublet.patches.libraries.duckdb:connection_method", True)
+            for each in (*DUCKDB_CALLS, "close")
+        ),
+        *(
+            Replacement(f"duckdb:{each}", "hublet.patches.libraries.duckdb:module_function", True)
+            for each in DUCKDB_CALLS
+        ),
+        *(
+            Replacement(f"duckdb:DuckDBPyRelation.{each}", "hublet.patches.libraries.duckdb:relation_method", True)
+            for each in DUCKDB_RELATION_CALLS
+        ),
+    ),
+)
+
+PSYCOPG_POOL: Final = Patch(
+    name="psycopg_pool",
+    module="psycopg_pool",
+    distribution="psycopg-pool",
+    versions=">=3.3,<3.4",
+    effect="cooperative",
+    why="its workers and its waits are Python's threads and locks",
+)
+
+PG8000: Final = Patch(
+    name="pg8000",
+    module="pg8000",
+    distribution="pg8000",
+    versions=">=1.31,<2",
+    effect="cooperative",
+    why="it is written in Python, on sockets",
+)
+
+PATCHES: Final = (PSYCOPG2, PSYCOPG, PSYCOPG_POOL, PG8000, SQLITE3, APSW, DUCKDB)

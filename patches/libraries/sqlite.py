@@ -26,26 +26,22 @@ from time import perf_counter
 from typing import Any, Final, TypeVar
 
 import gevent
-from gevent import getcurrent, sleep
-from gevent._hub_local import get_hub_if_exists
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 from gevent.monkey import get_original
 
 from ...runtime.limits import SQLITE_BACKUP_PAGES, SQLITE_INSTRUCTIONS, SQLITE_SLICE
+from .lock_pauses import can_yield, pause, pause_before
 from .subclasses import cooperative
 
 T = TypeVar("T")
 BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY})
 LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-#: Pauses between attempts, in seconds; the last one repeats. SQLite's own begin like this.
-PAUSES: Final = (0.001, 0.002, 0.005, 0.010, 0.015, 0.020, 0.025)
 BUSY_TIMEOUT: Final = re.compile(r"\s*PRAGMA\s+busy_timeout\s*(?:[=(]\s*(-?\d+)\s*\)?)?\s*;?\s*$", re.IGNORECASE)
 #: The least time between two turns of the hub that makes it look at its timers and sockets.
 NEXT_TURN: Final = 0.00001
 
 native_connect: Final[Callable[..., sqlite3.Connection]] = sqlite3.connect
-native_sleep: Final[Callable[[float], None]] = get_original("time", "sleep")
 
 
 class Turn(get_original("_thread", "_local")):  # type: ignore[misc]
@@ -74,12 +70,6 @@ class Turn(get_original("_thread", "_local")):  # type: ignore[misc]
 
 
 turn: Final = Turn()
-
-
-def can_yield() -> bool:
-    """Whether there is a hub, and we are not it."""
-    hub = get_hub_if_exists()
-    return hub is not None and getcurrent() is not hub
 
 
 class Connection(NativeConnection):
@@ -286,13 +276,8 @@ def patiently(
                 raise
             if stuck is not None:
                 stuck[:] = [error]
-        pause(min(PAUSES[min(attempt, len(PAUSES) - 1)], connection.hublet_timeout - waited))
+        pause_before(attempt, connection.hublet_timeout - waited)
         attempt += 1
-
-
-def pause(seconds: float) -> None:
-    """Sleep, on the hub if there is one to sleep on."""
-    (sleep if can_yield() else native_sleep)(seconds)
 
 
 def busy_timeout(connection: Connection, milliseconds: str | None) -> str:
