@@ -63,10 +63,11 @@ def relation_method(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def called(through: Callable[..., Any], call: Callable[[], Any]) -> Any:
-    """Make a call of our caller's caller's, with that one's variables."""
-    caller = sys._getframe(2)
-    variables = {**caller.f_locals, "hublet_call": call}
+    """Make a call of our caller's caller's, with that one's variables. A greenlet's own function has no caller."""
+    caller = sys._getframe(1).f_back
+    variables = {**(caller.f_locals if caller else {}), "hublet_call": call}
+    global_variables = caller.f_globals if caller else {}
     hub = get_hub_if_exists()
     if hub is None or getcurrent() is hub:
-        return eval(CALL, caller.f_globals, variables)  # noqa: S307
-    return through(eval, CALL, caller.f_globals, variables)
+        return eval(CALL, global_variables, variables)  # noqa: S307
+    return through(eval, CALL, global_variables, variables)
