@@ -115,4 +115,31 @@ PG8000: Final = Patch(
     why="it is written in Python, on sockets",
 )
 
-PATCHES: Final = (PSYCOPG2, PSYCOPG, PSYCOPG_POOL, PG8000, SQLITE3, APSW, DUCKDB)
+SQLALCHEMY: Final = Patch(
+    name="sqlalchemy",
+    module="sqlalchemy.engine.base",
+    distribution="SQLAlchemy",
+    versions=">=2.0,<2.2",
+    effect="cooperative",
+    why="does as its driver does, and QueuePool waits on the hub; the patch only explains the pools that do not suit",
+    replacements=(
+        Replacement(
+            "sqlalchemy.engine.base:Engine.__init__", "hublet.patches.libraries.sqlalchemy:explaining", wraps=True
+        ),
+    ),
+    cost="none",
+    remedy="not StaticPool or SingletonThreadPool, which share or close connections that other greenlets use",
+)
+
+DJANGO: Final = Patch(
+    name="django",
+    module="django.db",
+    distribution="Django",
+    versions=">=5.0,<6",
+    effect="cooperative",
+    why="does as its driver does; a connection belongs to a thread, and so to a request",
+    remedy="CONN_MAX_AGE has no effect, since a request's greenlet is new: for persistent connections use psycopg's "
+    "pool (OPTIONS={'pool': True}) or PgBouncer",
+)
+
+PATCHES: Final = (PSYCOPG2, PSYCOPG, PSYCOPG_POOL, PG8000, SQLITE3, APSW, DUCKDB, SQLALCHEMY, DJANGO)
