@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 import gevent
@@ -41,7 +42,7 @@ def check_queue_pool_yields(dsn: str) -> None:
     for driver in ("psycopg2", "psycopg"):
         engine = create_engine(url(dsn, driver), pool_size=10, max_overflow=10)
         gevent.joinall([gevent.spawn(query, engine) for _ in range(20)], raise_error=True)
-        assert assert_yields(lambda engine=engine: query(engine)) == [7] * 20
+        assert assert_yields(partial(query, engine)) == [7] * 20
         engine.dispose()
 
 
