@@ -180,7 +180,7 @@ class Connection(NativeConnection):
         if not can_yield() or not turn.is_over():
             return False
         self.hublet_slices_taken += 1
-        if self.hublet_slices_taken == SQLITE_LONG_SLICES:
+        if self.hublet_sql and self.hublet_slices_taken == SQLITE_LONG_SLICES:
             remember(self.hublet_sql)
         self.hublet_parked = parked = Event()
         try:
