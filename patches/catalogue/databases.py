@@ -10,7 +10,7 @@ PSYCOPG2: Final = Patch(
     name="psycopg2",
     module="psycopg2",
     distribution="psycopg2",
-    versions=">=2.9,<2.10",
+    versions=">=2.9.13,<2.10",
     why="libpq waits for the server and for name servers in C",
     replacements=(Replacement("psycopg2:_connect", "hublet.patches.libraries.psycopg2:connect"),),
     steps=(
@@ -18,7 +18,7 @@ PSYCOPG2: Final = Patch(
             "hublet.patches.libraries.psycopg2:install_callback", "hublet.patches.libraries.psycopg2:restore_callback"
         ),
     ),
-    cost="98 -> 75 us a SELECT 1",
+    cost="37 -> 58 us a SELECT 1",
     remedy="replication cursors refuse to work beside a wait callback: consume the stream in a process that is "
     "started with --no-patch psycopg2",
 )
@@ -32,9 +32,9 @@ SQLITE3: Final = Patch(
         for module in ("sqlite3.dbapi2", "sqlite3")
         for name, by in (("connect", "connect"), ("Connection", "Connection"), ("Cursor", "Cursor"))
     ),
-    cost="1.2 -> 3.0 us a SELECT 1; long statements share the hub's thread in slices of 2 ms",
-    remedy="with cache=shared long statements do not yield: use a file in WAL mode; sorting many rows, VACUUM and a "
-    "commit's fsync yield for nobody: off-load them (hublet.runtime.offload)",
+    cost="0.7 -> 2.5 us a SELECT 1; a long statement shares the hub's thread in slices of 2 ms the first time",
+    remedy="connect with check_same_thread=False, and statements that have proved long are off-loaded; otherwise a big "
+    "sort stalls, as do a commit's fsync, and long statements with cache=shared: use a file in WAL mode",
 )
 
 PSYCOPG: Final = Patch(
@@ -55,10 +55,10 @@ APSW: Final = Patch(
     name="apsw",
     module="apsw",
     distribution="apsw",
-    versions=">=3.50,<4",
+    versions=">=3.54,<3.55",
     why="a wait for another connection's lock stops every request",
     replacements=(Replacement("apsw:Connection", "hublet.patches.libraries.apsw:Connection"),),
-    cost="6.7 -> 5.7 us a SELECT 1",
+    cost="0.8 -> 0.8 us a SELECT 1",
     remedy="long statements do not yield: off-load them (hublet.runtime.offload), or use sqlite3",
 )
 
@@ -80,7 +80,7 @@ DUCKDB: Final = Patch(
     versions=">=2.0,<2.1",
     effect="off-loaded",
     why="queries run in C",
-    cost="about 50 us a call more",
+    cost="315 -> 415 us a SELECT 1 with its fetchall",
     replacements=(
         *(
             Replacement(f"duckdb:DuckDBPyConnection.{each}", "hublet.patches.libraries.duckdb:connection_method", True)
@@ -110,7 +110,7 @@ PG8000: Final = Patch(
     name="pg8000",
     module="pg8000",
     distribution="pg8000",
-    versions=">=1.31,<2",
+    versions=">=1.31.6,<1.32",
     effect="cooperative",
     why="it is written in Python, on sockets",
 )
@@ -119,7 +119,7 @@ SQLALCHEMY: Final = Patch(
     name="sqlalchemy",
     module="sqlalchemy.engine.base",
     distribution="SQLAlchemy",
-    versions=">=2.0,<2.2",
+    versions=">=2.1.9,<2.2",
     effect="cooperative",
     why="does as its driver does, and QueuePool waits on the hub; the patch only explains the pools that do not suit",
     replacements=(
@@ -135,7 +135,7 @@ DJANGO: Final = Patch(
     name="django",
     module="django.db",
     distribution="Django",
-    versions=">=5.0,<6",
+    versions=">=5.2,<5.3",
     effect="cooperative",
     why="does as its driver does; a connection belongs to a thread, and so to a request",
     remedy="CONN_MAX_AGE has no effect, since a request's greenlet is new: for persistent connections use psycopg's "
