@@ -157,5 +157,8 @@ BORROWED_BATCH: Final = 64 * KIB
 # run; after SQLITE_SLICE seconds the other greenlets have their turn.
 SQLITE_INSTRUCTIONS: Final = 2_000
 SQLITE_SLICE: Final = 0.002
+# A statement that has had so many turns is long: the next time it is off-loaded. So many are remembered, by hash.
+SQLITE_LONG_SLICES: Final = 10
+SQLITE_LONG_STATEMENTS: Final = 1024
 # Pages of a backup between two turns of the hub: about a megabyte.
 SQLITE_BACKUP_PAGES: Final = 256

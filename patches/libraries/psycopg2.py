@@ -72,6 +72,7 @@ def wait(connection: Any) -> None:
     finally:
         if knows:
             connection.hublet_is_busy = False
+        del connection, poll  # the traceback of what was thrown would keep a connection that is not made yet
 
 
 def wait_natively(connection: Any) -> None:

@@ -1,13 +1,15 @@
 """sqlite3 on the hub: waits for locks yield, and long statements give the other greenlets their turns.
 
-SQLite is patched where it calls back or comes back, and runs on the caller's own thread all the time, so that
-`check_same_thread`, functions written in Python, adapters, row factories and context variables are as they were.
+SQLite is patched where it calls back or comes back, and runs on the caller's own thread, so that `check_same_thread`,
+functions written in Python, adapters, row factories and context variables are as they were.
 
 - A lock that another connection holds: SQLite's own wait (the busy timeout) is 0, and what it refuses is tried again,
   with pauses on the hub, until the connection's `timeout` is over. Only statements that SQLite says have done nothing
   are tried again. Where SQLite sees a deadlock and refuses at once, this waits for the timeout too.
 - A long statement: SQLite calls the progress handler every so many instructions of its virtual machine, and that
   switches to the hub in the midst of the statement. One long statement runs between two turns of the hub.
+- A statement that has proved long runs on a native thread from then on (sqlite_long), if its connection may be used by
+  other threads.
 - A greenlet that is killed or times out meanwhile interrupts its statement, as `interrupt()` does.
 
 A connection that waits so is used by nobody else: other greenlets wait until the statement has ended. With a shared
@@ -26,26 +28,23 @@ from time import perf_counter
 from typing import Any, Final, TypeVar
 
 import gevent
-from gevent import getcurrent, sleep
-from gevent._hub_local import get_hub_if_exists
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 from gevent.monkey import get_original
 
-from ...runtime.limits import SQLITE_BACKUP_PAGES, SQLITE_INSTRUCTIONS, SQLITE_SLICE
+from ...runtime.limits import SQLITE_BACKUP_PAGES, SQLITE_INSTRUCTIONS, SQLITE_LONG_SLICES, SQLITE_SLICE
+from .lock_pauses import can_yield, pause, pause_before
+from .sqlite_long import is_long, known, off_loaded, remember
 from .subclasses import cooperative
 
 T = TypeVar("T")
 BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY})
 LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-#: Pauses between attempts, in seconds; the last one repeats. SQLite's own begin like this.
-PAUSES: Final = (0.001, 0.002, 0.005, 0.010, 0.015, 0.020, 0.025)
 BUSY_TIMEOUT: Final = re.compile(r"\s*PRAGMA\s+busy_timeout\s*(?:[=(]\s*(-?\d+)\s*\)?)?\s*;?\s*$", re.IGNORECASE)
 #: The least time between two turns of the hub that makes it look at its timers and sockets.
 NEXT_TURN: Final = 0.00001
 
 native_connect: Final[Callable[..., sqlite3.Connection]] = sqlite3.connect
-native_sleep: Final[Callable[[float], None]] = get_original("time", "sleep")
 
 
 class Turn(get_original("_thread", "_local")):  # type: ignore[misc]
@@ -76,17 +75,14 @@ class Turn(get_original("_thread", "_local")):  # type: ignore[misc]
 turn: Final = Turn()
 
 
-def can_yield() -> bool:
-    """Whether there is a hub, and we are not it."""
-    hub = get_hub_if_exists()
-    return hub is not None and getcurrent() is not hub
-
-
 class Connection(NativeConnection):
     """`sqlite3.Connection`, whose waits yield."""
 
     hublet_timeout = 5.0
     hublet_slices = True
+    hublet_other_threads = False
+    hublet_sql = ""
+    hublet_slices_taken = 0
     hublet_thrown: BaseException | None = None
     hublet_parked: Event | None = None
     hublet_progress: tuple[Callable[[], Any] | None, int] = (None, 0)
@@ -95,6 +91,8 @@ class Connection(NativeConnection):
         super().__init__(database, 0.0, *args, **kwargs)
         self.hublet_timeout = timeout
         self.hublet_slices = "cache=shared" not in str(database)
+        check_same_thread = args[2] if len(args) > 2 else kwargs.get("check_same_thread", True)
+        self.hublet_other_threads = not check_same_thread and sqlite3.threadsafety > 0
         self.set_progress_handler(None, 0)
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
@@ -181,6 +179,9 @@ class Connection(NativeConnection):
         """What SQLite calls now and then: whether the statement is to be interrupted."""
         if not can_yield() or not turn.is_over():
             return False
+        self.hublet_slices_taken += 1
+        if self.hublet_sql and self.hublet_slices_taken == SQLITE_LONG_SLICES:
+            remember(self.hublet_sql)
         self.hublet_parked = parked = Event()
         try:
             with turn.next:
@@ -198,12 +199,16 @@ class Cursor(NativeCursor):
     """`sqlite3.Cursor`, whose waits yield."""
 
     connection: Connection
+    hublet_sql = ""
 
     def execute(self, sql: str, parameters: Any = (), /) -> Any:
         """As sqlite3's."""
         if "busy_timeout" in sql and (match := BUSY_TIMEOUT.match(sql)):
             sql = busy_timeout(self.connection, match[1])
-        return patiently(self.connection, super().execute, sql, parameters)
+        self.hublet_sql = sql
+        if known and is_long(sql) and may_off_load(self.connection):
+            return patiently(self.connection, elsewhere, self, super().execute, sql, parameters)
+        return patiently(self.connection, super().execute, sql, parameters, sql=sql)
 
     def executemany(self, sql: str, seq_of_parameters: Iterable[Any], /) -> Any:
         """As sqlite3's."""
@@ -253,14 +258,36 @@ class Cursor(NativeCursor):
 
     def fetchall(self) -> Any:
         """As sqlite3's."""
-        return patiently(self.connection, super().fetchall)
+        if known and is_long(self.hublet_sql) and may_off_load(self.connection):
+            return patiently(self.connection, elsewhere, self, super().fetchall)
+        return patiently(self.connection, super().fetchall, sql=self.hublet_sql)
 
     def __next__(self) -> Any:
         return patiently(self.connection, super().__next__)
 
 
+def may_off_load(connection: Connection | None) -> bool:
+    """Whether statements on a connection may run on another thread."""
+    return connection is not None and connection.hublet_other_threads and can_yield()
+
+
+def elsewhere(cursor: Cursor, call: Callable[..., T], *args: Any) -> T:
+    """Make a call on a native thread. Other greenlets that use the connection wait meanwhile."""
+    connection = cursor.connection
+    connection.hublet_parked = parked = Event()
+    try:
+        return off_loaded(connection, call, *args)
+    finally:
+        connection.hublet_parked = None
+        parked.set()
+
+
 def patiently(
-    connection: Connection | None, call: Callable[..., T], *args: Any, stuck: list[BaseException] | None = None
+    connection: Connection | None,
+    call: Callable[..., T],
+    *args: Any,
+    sql: str = "",
+    stuck: list[BaseException] | None = None,
 ) -> T:
     """Make a call, once nobody else is amid one on the connection, and again while another connection has a lock.
 
@@ -270,6 +297,7 @@ def patiently(
         return call(*args)  # a subclass has not called __init__: SQLite says so
     while connection.hublet_parked is not None:
         connection.hublet_parked.wait()
+    connection.hublet_sql, connection.hublet_slices_taken = sql, 0
     attempt = 0
     began: float | None = None
     while True:
@@ -286,13 +314,8 @@ def patiently(
                 raise
             if stuck is not None:
                 stuck[:] = [error]
-        pause(min(PAUSES[min(attempt, len(PAUSES) - 1)], connection.hublet_timeout - waited))
+        pause_before(attempt, connection.hublet_timeout - waited)
         attempt += 1
-
-
-def pause(seconds: float) -> None:
-    """Sleep, on the hub if there is one to sleep on."""
-    (sleep if can_yield() else native_sleep)(seconds)
 
 
 def busy_timeout(connection: Connection, milliseconds: str | None) -> str:

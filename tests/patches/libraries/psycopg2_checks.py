@@ -70,6 +70,18 @@ def check_names_are_resolved_on_the_hub(dsn: str) -> None:
         psycopg2.connect(host="no-such-host.invalid")
 
 
+def check_a_connecting_greenlet_can_be_killed(_: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        connecting = gevent.spawn(psycopg2.connect, host="127.0.0.1", port=silent.getsockname()[1])
+        peer, _address = silent.accept()
+        assert peer.recv(1)
+        connecting.kill(timeout=5)
+        assert connecting.dead
+        with peer:
+            while peer.recv(1000):  # the connection is closed
+                pass
+
+
 def check_a_busy_connection_refuses_instead_of_hanging(dsn: str) -> None:
     connection = psycopg2.connect(dsn)
     cursor = connection.cursor()

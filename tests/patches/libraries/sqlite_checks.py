@@ -134,6 +134,31 @@ def check_rows_that_take_long_yield_too(folder: str) -> None:
     assert stalls.longest < 0.1
 
 
+def check_statements_that_proved_long_are_off_loaded(folder: str) -> None:
+    """Sorting is one instruction: only on another thread does it not stall the hub."""
+    connection = sqlite3.connect(database(folder), check_same_thread=False)
+    connection.create_function("ident", 0, get_original("_thread", "get_ident"))
+    numbers = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500000) SELECT i, ident() FROM n"
+    )
+    query = f"{numbers} ORDER BY i * 7919 % 100003"
+    here = get_original("_thread", "get_ident")()
+    first, second = (dict(connection.execute(query).fetchmany(5)) for _ in range(2))
+    assert set(first.values()) == {here}
+    assert first.keys() == second.keys()
+    assert here not in second.values()
+    with fails(Timeout), Timeout(0.01):
+        connection.execute(query)
+    sorting = gevent.spawn(connection.execute, query)
+    gevent.sleep(0.01)
+    began = time.perf_counter()
+    assert connection.execute("SELECT 1").fetchone() == (1,)  # after it
+    assert sorting.ready(), time.perf_counter() - began
+    strict = sqlite3.connect(database(folder))
+    strict.create_function("ident", 0, get_original("_thread", "get_ident"))
+    assert strict.execute(query).fetchone()[1] == here
+
+
 def check_killed_and_timed_out(folder: str) -> None:
     path = database(folder)
     connection = sqlite3.connect(path)

@@ -15,7 +15,7 @@ from tests.patches.libraries.servers.postgresql import PostgreSQL, postgresql
 ROOT = Path(__file__).parents[3]
 CACHE = ROOT / "build" / "suites"
 #: The modules that the patch can touch and that take few seconds.
-SHORT = ("test_copy", "test_lobject", "test_cursor", "test_green", "test_with", "test_extras_dictcursor")
+SHORT = ("test_copy", "test_lobject", "test_green", "test_with", "test_extras_dictcursor")
 #: What comes out differently, and why.
 EXPECTED = {
     "test_cursor_factory_none": "a default cursor is of a subclass of extensions.cursor: COPY is off-loaded in it",

@@ -1,0 +1,84 @@
+"""psycopg 3, psycopg_pool and pg8000 against a server: see probe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gevent
+import pg8000.dbapi
+import psycopg
+import psycopg_pool
+from gevent import Timeout
+from hublet.patches.patching import REGISTRY
+
+from .database_probe import assert_yields, fails
+
+SLEEP = "SELECT 7, pg_sleep(0.2)"
+
+
+def check_queries_yield(dsn: str) -> None:
+    connections = [psycopg.connect(dsn) for _ in range(21)]
+
+    def query() -> Any:
+        with connections.pop() as connection:
+            row = connection.execute(SLEEP).fetchone()
+            assert row is not None
+            return row[0]
+
+    assert psycopg.pq.__impl__ in {"binary", "c"}
+    assert psycopg.waiting.wait is psycopg.waiting.wait_poll
+    assert assert_yields(query) == [7] * 20
+
+
+def check_a_connection_shared_by_greenlets(dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        running = [gevent.spawn(lambda: connection.execute("SELECT 7, pg_sleep(0.02)").fetchone()) for _ in range(5)]
+        assert [each.get()[0] for each in running] == [7] * 5
+
+
+def check_timeouts(dsn: str) -> None:
+    connection = psycopg.connect(dsn)
+    with fails(Timeout), Timeout(0.05):
+        connection.execute("SELECT pg_sleep(5)")
+    connection.close()
+    assert connection.closed
+
+
+def check_the_pool_yields(dsn: str) -> None:
+    with psycopg_pool.ConnectionPool(dsn, min_size=10, max_size=10) as pool:
+        pool.wait()
+
+        def query() -> Any:
+            with pool.connection() as connection:
+                return connection.execute(SLEEP).fetchone()
+
+        assert len(assert_yields(query)) == 20
+
+
+def check_pg8000_yields(dsn: str) -> None:
+    server = {name: str(value) for name, value in psycopg.conninfo.conninfo_to_dict(dsn).items()}
+
+    def connect() -> Any:
+        return pg8000.dbapi.connect(server["user"], host=server["host"], port=int(server["port"]), database="postgres")
+
+    connections = [connect() for _ in range(21)]
+
+    def query() -> Any:
+        connection = connections.pop()
+        cursor = connection.cursor()
+        cursor.execute(SLEEP)
+        row = cursor.fetchone()
+        connection.close()
+        return row[0]
+
+    assert assert_yields(query) == [7] * 20
+
+
+def check_undoing(dsn: str) -> None:
+    """The last check."""
+    REGISTRY.undo()
+    before = dict(vars(psycopg.waiting))
+    REGISTRY.apply()
+    assert psycopg.waiting.wait is psycopg.waiting.wait_poll
+    REGISTRY.undo()
+    assert dict(vars(psycopg.waiting)) == before
