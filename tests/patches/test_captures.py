@@ -170,6 +170,15 @@ jealous, pretender, lazy = Jealous(), Pretender(), SimpleLazyObject(lambda: aske
     assert run_python(tmp_path, script) == [[], []]
 
 
+def test_somebody_else_may_have_patched_too_late(tmp_path: Path) -> None:
+    (tmp_path / "driver.py").write_text("from time import sleep\n")
+    script = (
+        "import json, driver, time\nfrom gevent import monkey; monkey.patch_all()\n"
+        "import hublet\nprint(json.dumps([hublet.patch_all(), driver.sleep is time.sleep]))"
+    )
+    assert run_python(tmp_path, script) == [[], True]
+
+
 def test_nothing_is_walked_where_nothing_came_before(tmp_path: Path) -> None:
     script = """
 import json, sys
