@@ -29,7 +29,7 @@ def remedy_for(blocker: Blocker, registry: Registry, loaded: Collection[str] = (
     `loaded` are those of `known_modules` that the process has. Compiled code leaves no frame on the stack, and what
     `cursor` is nobody can tell: for the operations of PEP 249 every driver that is loaded is named.
     """
-    patches = [each.patch for each in registry.outcomes.values()]
+    patches = registry.patches()
     called = set(names_called(blocker.line))
     by_name = [each for each in patches if is_called(each, called)]
     packages = [package_of(each) for each in blocker.stack]
@@ -41,7 +41,7 @@ def remedy_for(blocker: Blocker, registry: Registry, loaded: Collection[str] = (
 
 def known_modules(registry: Registry) -> list[str]:
     """The top-level modules of the libraries that do not yield by themselves."""
-    patches = [each.patch for each in registry.outcomes.values()]
+    patches = registry.patches()
     return sorted({root_of(each) for each in patches if each.effect != "cooperative"} - {""})
 
 
