@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from types import (
-    BuiltinFunctionType,
     CellType,
     FunctionType,
     GetSetDescriptorType,
@@ -33,30 +32,13 @@ from typing import Any, Final
 from gevent import monkey
 
 from ..runtime.limits import CAPTURE_DEPTH, CAPTURE_ITEMS
+from .originals import CONSEQUENCES, MISSING, WHOLE, Original, native_objects, originals
+from .replacement import Patch
 from .stdlib import EXEMPT
 
-#: What happens where an original stays in use; the others are replaced where they can be, and harmless where not.
-CONSEQUENCES: Final = {
-    "_queue.SimpleQueue": "its waits on a queue stop every request",
-    "_socket.socket": "its socket calls stop every request",
-    "_thread.RLock": "it keeps no two requests apart",
-    "_thread._local": "what it holds is shared by all requests",
-    "_thread.lock": "a wait for it hangs the process",
-    "queue.SimpleQueue": "its waits on a queue stop every request",
-    "selectors.DefaultSelector": "its waits stop every request",
-    "selectors.EpollSelector": "its waits stop every request",
-    "socket.socket": "its socket calls stop every request",
-    "ssl.SSLSocket": "its socket calls stop every request",
-    "subprocess.Popen": "its waits for a child may stop every request",
-    "threading.local": "what it holds is shared by all requests",
-    "time.sleep": "its sleeps stop every request",
-}
-WHOLE: Final = "it may stop every request"
-REPLACEABLE: Final = (FunctionType, BuiltinFunctionType, type)
 CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 # What holds nothing: most of what there is to look at.
 LEAVES: Final = frozenset({str, int, float, complex, bool, bytes, bytearray, type(None), re.Pattern, ModuleType})
-MISSING: Final = object()
 
 
 @dataclass(slots=True)
@@ -81,53 +63,14 @@ class Capture:
         return f"{where} {what or f'({self.kind}) holds the unpatched'} {self.original}"
 
 
-@dataclass(frozen=True, slots=True)
-class Original:
-    """An object that the patching replaced: its name, itself, and what is there now (MISSING: nothing)."""
-
-    name: str
-    value: Any
-    patched: Any
-
-
-def originals() -> dict[int, Original]:
-    """What gevent has replaced in this process, by identity."""
-    found: dict[int, Original] = {}
-    for module, names in list(monkey.saved.items()):
-        for name, value in list(names.items()) if module in sys.modules else ():
-            patched = vars(sys.modules[module]).get(name, MISSING)
-            if isinstance(value, REPLACEABLE) and patched is not value and patched is not None:
-                found.setdefault(id(value), Original(f"{module}.{name}", value, patched))
-    return found
-
-
-def native_objects() -> dict[type, tuple[str, Callable[[], Any] | None]]:
-    """The types whose instances do not know greenlets: what they are called, and what makes one that does."""
-    thread: Any = sys.modules["_thread"]
-    threading: Any = sys.modules.get("threading")
-    queue: Any = sys.modules.get("queue")
-    lock = type(monkey.get_original("_thread", "allocate_lock")())
-    local: Any = monkey.get_original("_thread", "_local")
-    made: dict[type, tuple[str, Callable[[], Any] | None]] = {
-        lock: ("_thread.lock", thread.allocate_lock),
-        thread.RLock: ("_thread.RLock", getattr(threading, "RLock", None)),
-        local: ("_thread._local", getattr(threading, "local", None)),
-    }
-    if queue is not None:
-        simple: Any = monkey.get_original("queue", "SimpleQueue")
-        if simple is not queue.SimpleQueue:
-            made[simple] = ("_queue.SimpleQueue", queue.SimpleQueue)
-    return made
-
-
 def is_exempt(module: object) -> bool:
     """Whether what belongs to a module is left alone."""
     return not isinstance(module, str) or module.partition(".")[0] in EXEMPT
 
 
-def find_captures(modules: Iterable[str]) -> list[Capture]:
+def find_captures(modules: Iterable[str], patches: Iterable[Patch] = ()) -> list[Capture]:
     """What the named modules, those loaded before the patching, hold of what it replaced. Changes nothing."""
-    walk = Walk()
+    walk = Walk(patches)
     for name in modules:
         module = sys.modules.get(name)
         if module is not None and not is_exempt(name):
@@ -136,12 +79,12 @@ def find_captures(modules: Iterable[str]) -> list[Capture]:
     return walk.found
 
 
-def rebind_captures(modules: Iterable[str]) -> list[Capture]:
+def rebind_captures(modules: Iterable[str], patches: Iterable[Patch] = ()) -> list[Capture]:
     """Find them, and rebind what is safe to rebind; there is no undo, as there is none for gevent's patching.
 
     Returns all, with `rebound` set for those that need no more attention.
     """
-    found = find_captures(modules)
+    found = find_captures(modules, patches)
     for each in found:
         if each.rebind is not None:
             each.rebind()
@@ -152,9 +95,9 @@ def rebind_captures(modules: Iterable[str]) -> list[Capture]:
 class Walk:
     """One look at the objects of modules, each seen once."""
 
-    def __init__(self) -> None:
+    def __init__(self, patches: Iterable[Patch] = ()) -> None:
         self.found: list[Capture] = []
-        self._originals = originals()
+        self._originals = originals(patches)
         self._native = native_objects()
         self._classes = {
             each.value: each.name
@@ -184,7 +127,8 @@ class Walk:
             return
         original = self._originals.get(id(value))
         if original is not None:
-            self._captured(path, original, kind, put)
+            if original.package != self._module.partition(".")[0]:
+                self._captured(path, original, kind, put)
             return
         if cls in self._native:
             self._native_object(path, value, kind, put)

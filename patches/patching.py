@@ -37,13 +37,14 @@ def patch_all(*, patch: Iterable[str] = (), no_patch: Iterable[str] = ()) -> tup
     this there is no undo. Returns a line of text for everything that stays blocking. Raises ValueError for a name that
     no patch has.
     """
-    problems = [*patch_standard_library(), *cure_early_imports()]
+    problems = [*patch_standard_library()]
     add_third_party()
     REGISTRY.report = problems.append
     try:
         REGISTRY.apply(patch, no_patch)
     finally:
         REGISTRY.report = log_refusal
+    problems += cure_early_imports()
     return tuple(problems)
 
 
@@ -57,7 +58,7 @@ def cure_early_imports() -> list[str]:
     if not modules:
         return []
     cure_ssl_context()
-    CAPTURES.extend(rebind_captures(modules))
+    CAPTURES.extend(rebind_captures(modules, REGISTRY.patches()))
     return [f"{explain(each, modules)}; {REMEDY}" for each in CAPTURES if not each.rebound]
 
 

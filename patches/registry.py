@@ -58,6 +58,10 @@ class Registry:
         self.outcomes[patch.name] = Outcome(patch, "waiting" if patch.changes_something else "known")
         self._by_module.setdefault(patch.module, []).append(patch)
 
+    def patches(self) -> list[Patch]:
+        """All of them."""
+        return [each.patch for each in self.outcomes.values()]
+
     def check(self, names: Iterable[str]) -> None:
         """Raise UnknownPatch for the first name that no patch has."""
         for name in names:

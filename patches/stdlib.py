@@ -16,8 +16,10 @@ from gevent import monkey
 
 # The standard library is patched itself; gevent keeps the originals on purpose; the others need them, or hold none.
 EXEMPT = sys.stdlib_module_names | {"gevent", "greenlet", "hublet", "zope", "cython_runtime"}
-#: The modules that were loaded before the patching, in their order, without those of EXEMPT.
+#: The modules that were loaded before the patching, in their order, without those of EXEMPT. Where somebody else has
+#: patched, nobody knows when: those that were loaded at the first call here.
 LOADED_BEFORE: list[str] = []
+is_first_call = True
 # gevent's warning about modules that hold SSLContext: they are found, and cured, here.
 SSL_WARNING = "Monkey-patching ssl after ssl has already been imported"
 
@@ -28,9 +30,12 @@ def patch_standard_library() -> tuple[str, ...]:
     Call it before anything else is imported: names that were taken earlier are the business of captures.py. Returns
     gevent's warnings; the caller logs them, once there is a log.
     """
+    global is_first_call
+    if is_first_call:
+        LOADED_BEFORE.extend(name for name in sys.modules if name.partition(".")[0] not in EXEMPT)
+        is_first_call = False
     if is_standard_library_patched():
         return ()
-    LOADED_BEFORE.extend(name for name in sys.modules if name.partition(".")[0] not in EXEMPT)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", monkey.MonkeyPatchWarning)
         with types_only():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import linecache
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from ..patches.early_imports import parsed
@@ -13,21 +13,41 @@ from ..patches.replacement import Patch
 from ..runtime.hub_watch import Blocker, SourceLine
 
 SITE: Final = ("/site-packages/", "/dist-packages/")
+OPERATIONS: Final = frozenset(
+    {"connect", "cursor", "execute", "executemany", "executescript", "callproc", "commit", "rollback", "close"}
+    | {"fetchone", "fetchmany", "fetchall", "copy_expert", "copy_from", "copy_to", "ping"}
+)
 GENERIC: Final = (
     "if it waits in compiled code, or computes there without the GIL, hublet.runtime.offload.offload(function, ...) "
     "runs it on a native thread; Python code that computes needs a process of its own, or gevent.sleep(0) now and then"
 )
 
 
-def remedy_for(blocker: Blocker, registry: Registry) -> str:
-    """What the registry says about the libraries that were at work; what to do in general if it knows none."""
-    patches = [each.patch for each in registry.outcomes.values()]
+def remedy_for(blocker: Blocker, registry: Registry, loaded: Collection[str] = ()) -> str:
+    """What the registry says about the libraries that were at work; what to do in general if it knows none.
+
+    `loaded` are those of `known_modules` that the process has. Compiled code leaves no frame on the stack, and what
+    `cursor` is nobody can tell: for the operations of PEP 249 every driver that is loaded is named.
+    """
+    patches = registry.patches()
     called = set(names_called(blocker.line))
     by_name = [each for each in patches if is_called(each, called)]
     packages = [package_of(each) for each in blocker.stack]
     by_stack = [each for package in packages for each in patches if package and root_of(each) == package]
-    found = list(dict.fromkeys(advice(each) for each in (*by_name, *by_stack)))
+    by_kind = [each for each in patches if root_of(each) in loaded] if is_operation(called) else []
+    found = list(dict.fromkeys(advice(each) for each in (*by_name, *by_stack, *by_kind)))
     return "; ".join(filter(None, found[:3])) or GENERIC
+
+
+def known_modules(registry: Registry) -> list[str]:
+    """The top-level modules of the libraries that do not yield by themselves."""
+    patches = registry.patches()
+    return sorted({root_of(each) for each in patches if each.effect != "cooperative"} - {""})
+
+
+def is_operation(called: Iterable[str]) -> bool:
+    """Whether a line calls a method that database drivers have."""
+    return any("." in each and each.rpartition(".")[2] in OPERATIONS for each in called)
 
 
 def advice(patch: Patch) -> str:
@@ -40,8 +60,9 @@ def advice(patch: Patch) -> str:
 
 
 def root_of(patch: Patch) -> str:
-    """The top-level module of a library; empty for the standard library's, which everything calls."""
-    return patch.module.partition(".")[0] if patch.distribution else ""
+    """The top-level module of a library; empty for the standard library's, which everything calls, but for SQLite's."""
+    root = patch.module.partition(".")[0]
+    return root if patch.distribution or root == "sqlite3" else ""
 
 
 def is_called(patch: Patch, called: set[str]) -> bool:

@@ -154,7 +154,7 @@ def held_captures() -> list[Held]:
     """What was taken before the patching, and what still holds something unpatched now."""
     modules = tuple(sys.modules)
     rebound = [Held(str(each), True) for each in CAPTURES if each.rebound]
-    return [*(Held(explain(each, modules), False) for each in find_captures(modules)), *rebound]
+    return [*(Held(explain(each, modules), False) for each in find_captures(modules, REGISTRY.patches())), *rebound]
 
 
 def dns_mode() -> str:

@@ -13,6 +13,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Final
 
+import gevent
+
 from ..loader import load_application
 from ..patches.patching import CAPTURES, REGISTRY, patch_all
 from ..runtime.errors import ApplicationLoadError
@@ -30,10 +32,11 @@ MARK: Final = '{"rebound": '
 
 
 def try_import_orders(target: str) -> list[ImportOrder]:
-    """Try each way in a process of its own; none where gunicorn is not installed."""
+    """Try each way in a process of its own, all at once; none where gunicorn is not installed."""
     if find_spec("gunicorn") is None:
         return []
-    return [try_import_order(way, target) for way in WAYS]
+    tried = [gevent.spawn(try_import_order, way, target) for way in WAYS]
+    return [each.get() for each in tried]
 
 
 def try_import_order(way: str, target: str) -> ImportOrder:

@@ -21,8 +21,8 @@ from gevent.os import nb_read
 from ..patches.registry import Registry
 from ..runtime.errors import SettingsError
 from ..runtime.hub_watch import Block, Blocker, SourceLine
-from .advice import remedy_for, source_text
-from .watched import MOST_BYTES, VARIABLE
+from .advice import known_modules, remedy_for, source_text
+from .watched import KNOWN_VARIABLE, MOST_BYTES, VARIABLE
 
 SITECUSTOMIZE: Final = """\
 try:
@@ -41,6 +41,7 @@ class Record:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._rest = b""
+        self._loaded: set[str] = set()
         self.blockers: dict[SourceLine, Blocker] = {}
 
     def feed(self, data: bytes) -> None:
@@ -51,6 +52,7 @@ class Record:
                 self._add(json.loads(line))
 
     def _add(self, message: Mapping[str, Any]) -> None:
+        self._loaded.update(message["loaded"])
         stack = tuple(SourceLine(*each) for each in message["stack"])
         block = Block(SourceLine(*message["line"]), 0.0, float(message["seconds"]), stack)
         blocker = self.blockers.get(block.line)
@@ -71,7 +73,7 @@ class Record:
                 "count": each.count,
                 "total": each.total,
                 "longest": each.longest,
-                "remedy": remedy_for(each, self._registry),
+                "remedy": remedy_for(each, self._registry, self._loaded),
             }
             for each in sorted(self.blockers.values(), key=lambda each: each.total, reverse=True)
         ]
@@ -87,7 +89,11 @@ def watch_command(command: Sequence[str], registry: Registry) -> tuple[int, Reco
     record = Record(registry)
     with tempfile.TemporaryDirectory(prefix="hublet-doctor-") as directory, listening(Path(directory)) as reader:
         collector = gevent.spawn(collect, reader, record)
-        environ = os.environ | {VARIABLE: f"{directory}/blocks", "PYTHONPATH": python_path(directory)}
+        environ = os.environ | {
+            VARIABLE: f"{directory}/blocks",
+            KNOWN_VARIABLE: ",".join(known_modules(registry)),
+            "PYTHONPATH": python_path(directory),
+        }
         try:
             with subprocess.Popen([program, *command[1:]], env=environ) as process, passed_on(process):
                 status = process.wait()

@@ -21,6 +21,8 @@ from ..runtime.hub_watch import Block, HubWatch
 
 #: The pipe's path. The underscore: it is no setting.
 VARIABLE: Final = "_HUBLET_DOCTOR_WATCH"
+#: The libraries that the doctor knows a remedy for, their top-level modules with commas between.
+KNOWN_VARIABLE: Final = "_HUBLET_DOCTOR_KNOWN"
 #: Longer messages might be mixed with those of other processes (PIPE_BUF of Linux).
 MOST_BYTES: Final = 4096
 get_ident: Any = monkey.get_original("_thread", "get_ident")
@@ -57,8 +59,9 @@ class Watched:
     def tell(self, block: Block) -> None:
         """Write a block into the pipe; it is lost if nobody reads or the pipe is full."""
         stack = [list(each) for each in block.stack]
+        loaded = [each for each in os.environ.get(KNOWN_VARIABLE, "").split(",") if each in sys.modules]
         while True:
-            message = {"pid": os.getpid(), "line": list(block.line), "seconds": block.seconds, "stack": stack}
+            message = {"line": list(block.line), "seconds": block.seconds, "stack": stack, "loaded": loaded}
             data = json.dumps(message).encode() + b"\n"
             if len(data) <= MOST_BYTES or not stack:
                 break

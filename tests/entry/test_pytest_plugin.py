@@ -27,7 +27,7 @@ def run_pytest(directory: Path, *options: str, expected: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("options", [["--hublet"], ["-p", "hublet"], ["-o", "hublet_patch=true"]])
+@pytest.mark.parametrize("options", [["--hublet"], ["-p", "hublet"]])
 def test_asked(tmp_path: Path, options: list[str]) -> None:
     assert "\nhublet: patched\n" in run_pytest(tmp_path, *options, expected="gevent.hub")
 

@@ -170,13 +170,42 @@ jealous, pretender, lazy = Jealous(), Pretender(), SimpleLazyObject(lambda: aske
     assert run_python(tmp_path, script) == [[], []]
 
 
+def test_names_of_patched_libraries_are_rebound_too(tmp_path: Path) -> None:
+    """But not within the library, where what replaces a name may call the original."""
+    (tmp_path / "thelib.py").write_text("def wait(): return 'blocks'\n_original = wait\n")
+    (tmp_path / "thepatch.py").write_text("import thelib\ndef wait(): return thelib._original() + ' elsewhere'\n")
+    (tmp_path / "user.py").write_text("from thelib import wait\nFROZEN = (wait,)\n")
+    script = """
+import json, user, thelib
+import hublet
+from hublet.patches.patching import REGISTRY
+from hublet.patches.replacement import Patch, Replacement
+REGISTRY.add(Patch("thelib", "it blocks", (Replacement("thelib:wait", "thepatch:wait"),), module="thelib"))
+problems = hublet.patch_all()
+print(json.dumps([user.wait(), thelib._original(), problems]))
+"""
+    elsewhere, original, (problem,) = run_python(tmp_path, script)
+    assert (elsewhere, original) == ("blocks elsewhere", "blocks")
+    assert problem.startswith("user.FROZEN[0] (item) holds the unpatched thelib.wait (")
+    assert "user.py:1)" in problem
+
+
+def test_somebody_else_may_have_patched_too_late(tmp_path: Path) -> None:
+    (tmp_path / "driver.py").write_text("from time import sleep\n")
+    script = (
+        "import json, driver, time\nfrom gevent import monkey; monkey.patch_all()\n"
+        "import hublet\nprint(json.dumps([hublet.patch_all(), driver.sleep is time.sleep]))"
+    )
+    assert run_python(tmp_path, script) == [[], True]
+
+
 def test_nothing_is_walked_where_nothing_came_before(tmp_path: Path) -> None:
     script = """
 import json, sys
 before = set(sys.modules)
 import hublet.patches.patching as patching
 walked = []
-patching.rebind_captures = lambda modules: walked.extend(modules) or []
+patching.rebind_captures = lambda modules, patches: walked.extend(modules) or []
 import hublet
 hublet.patch_all()
 walked = [each for each in walked if each not in before and not each.startswith("_cython_")]

@@ -35,10 +35,10 @@ def test_what_text_would_mean_is_escaped() -> None:
 
 def test_renewing_a_file(tmp_path: Path) -> None:
     path = tmp_path / "patches.rst"
-    path.write_text(f"before\n\n{BEGIN}\nold\n{END}\n\nafter\n")
+    path.write_text(f"before\n\n{BEGIN}\nwhat stood here before\n{END}\n\nafter\n")
     assert main([str(path)]) == 0
     once = path.read_text()
-    assert "old" not in once
+    assert "what stood here before" not in once
     assert once.startswith("before\n\n")
     assert once.endswith("\n\nafter\n")
     assert main([str(path)]) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hublet.doctor.advice import GENERIC, names_called, remedy_for, source_text
+from hublet.doctor.advice import GENERIC, known_modules, names_called, remedy_for, source_text
 from hublet.patches.registry import Registry
 from hublet.patches.replacement import Patch, Replacement
 from hublet.runtime.hub_watch import Blocker, SourceLine
@@ -58,6 +58,13 @@ def test_what_the_line_calls(source: str, line: int, remedy: str) -> None:
 def test_libraries_on_the_stack(source: str) -> None:
     inner = SourceLine("/venv/lib/python3.11/site-packages/slow/wire.py", 3, "go")
     assert remedy_for(blocker(inner, SourceLine(source, 9, "view")), REGISTRY) == "slow: start with --patch slow"
+
+
+def test_the_driver_behind_a_cursor_is_one_of_those_that_are_loaded(source: str) -> None:
+    assert known_modules(REGISTRY) == ["acme", "slow"]
+    where = blocker(SourceLine(source, 9, "view"))
+    assert remedy_for(where, REGISTRY, ["acme"]) == "acme: use acme2"
+    assert remedy_for(blocker(SourceLine(source, 4, "view")), REGISTRY, ["acme"]) == GENERIC
 
 
 def test_the_line_is_shown(source: str) -> None:
