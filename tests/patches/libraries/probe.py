@@ -12,13 +12,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).parents[3]
 AT_ONCE = 20
@@ -27,26 +30,39 @@ TICK = 0.005
 ATTEMPTS = 3  # a loaded machine may stop a process for longer than that, but not each time
 PATIENCE = 120.0
 
+CHECK_PATIENCE = 30.0  # of one check, which hangs if it takes longer
+
 CHILD = """if True:
-    import hublet
-    problems = hublet.patch_all()
-    assert not problems, problems
     import importlib, json, sys, traceback
-    checks = importlib.import_module(sys.argv[1])
-    found = {}
-    for name, check in [each for each in vars(checks).items() if each[0].startswith("check_")]:
+    import hublet
+    module, early, only, arguments, addresses = json.loads(sys.argv[1])
+    if early:
+        importlib.import_module(early)
+    problems = hublet.patch_all()
+    assert early or not problems, problems
+    import gevent
+    checks = importlib.import_module(module)
+    def problem_of(check):
         try:
-            check(**json.loads(sys.argv[2]))
-            found[name] = ""
+            with gevent.Timeout(%s, AssertionError("it hangs")):
+                check(*arguments, **addresses)
         except BaseException:
-            found[name] = traceback.format_exc()
-    print(json.dumps(found))
+            return traceback.format_exc()
+        return ""
+    chosen = [each for each in vars(checks).items() if each[0].startswith("check_") and (not only or each[0] in only)]
+    print(json.dumps({name: gevent.spawn(problem_of, check).get() for name, check in chosen}))
 """
 
 
-def run_checks(module: str, **addresses: Any) -> dict[str, str]:
-    """Run the checks of a module of this package; return the traceback of each by name, empty where all is well."""
-    command = [sys.executable, "-c", CHILD, f"tests.patches.libraries.{module}", json.dumps(addresses)]
+def run_checks(
+    module: str, *arguments: str, early: str = "", only: Sequence[str] = (), **addresses: Any
+) -> dict[str, str]:
+    """Run the checks of a module of this package; return the traceback of each by name, empty where all is well.
+
+    `early` is imported before the patching; `only` names the checks to run.
+    """
+    what = json.dumps([f"{__package__}.{module}", early, only, arguments, addresses])
+    command = [sys.executable, "-X", "faulthandler", "-c", CHILD % CHECK_PATIENCE, what]
     environment = {**os.environ, "PYTHONWARNINGS": "error"}
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, env=environment, check=False
@@ -55,6 +71,13 @@ def run_checks(module: str, **addresses: Any) -> dict[str, str]:
     found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
     assert found, f"{module} has no checks"
     return found
+
+
+def assert_checks(subtests: pytest.Subtests, found: dict[str, str]) -> None:
+    """Fail for each check that did."""
+    for name, problem in found.items():
+        with subtests.test(name):
+            assert problem == ""
 
 
 @dataclass
@@ -88,8 +111,8 @@ def measured() -> Iterator[Measured]:
         ticker.kill()
 
 
-def assert_yields(operation: Callable[[], object], stall: float = LONGEST_STALL) -> None:
-    """Assert that twenty of an operation take less than two do, and that the hub turns meanwhile."""
+def assert_yields(operation: Callable[[], Any], stall: float = LONGEST_STALL) -> list[Any]:
+    """Assert that twenty of an operation take less than two do, and that the hub turns meanwhile. Returns results."""
     for _ in range(ATTEMPTS):
         with measured() as one:
             operation()
@@ -99,7 +122,7 @@ def assert_yields(operation: Callable[[], object], stall: float = LONGEST_STALL)
         assert all(each.successful() for each in tasks), "they hang"
         assert one.elapsed > 0.1, "the operation is over too soon to tell"
         if many.elapsed < 2 * one.elapsed and max(one.stall, many.stall) < stall:
-            return
+            return [each.value for each in tasks]
     raise AssertionError(f"{ATTEMPTS} times; at last one {one}, {AT_ONCE} of them {many}")
 
 
@@ -110,6 +133,18 @@ def assert_raises(kind: type[BaseException], operation: Callable[[], object]) ->
     except kind as error:
         return error
     raise AssertionError(f"{kind} was not raised")
+
+
+@contextmanager
+def fails(kind: type[BaseException], text: str = "") -> Iterator[None]:
+    """Assert that what is done within raises this, with this text in it."""
+    raised = ""
+    try:
+        yield
+    except kind as error:
+        raised = repr(error)
+    assert raised, f"{kind.__name__} was not raised"
+    assert text in raised, f"{raised} does not say {text!r}"
 
 
 def killed_inside(operation: Callable[[], object], after: float = 0.05) -> float:

@@ -15,7 +15,7 @@ from hublet.patches.libraries import psycopg2 as patch
 from hublet.patches.patching import REGISTRY
 from psycopg2 import extensions, extras, sql
 
-from .database_probe import assert_yields, fails, watched
+from .probe import assert_yields, fails, measured
 
 SLEEP = "SELECT pg_sleep(0.2), 7 AS seven"
 
@@ -30,23 +30,23 @@ def check_queries_yield(dsn: str) -> None:
 
 
 def check_a_large_result_yields(dsn: str) -> None:
-    with psycopg2.connect(dsn) as connection, connection.cursor() as cursor, watched() as stalls:
+    with psycopg2.connect(dsn) as connection, connection.cursor() as cursor, measured() as measure:
         cursor.execute(
             "SELECT repeat('x', 1000), pg_sleep(0.2) FROM generate_series(1, 1) UNION ALL "
             "SELECT repeat('x', 1000), NULL FROM generate_series(1, 50000)"
         )
         assert cursor.rowcount == 50_001
         assert len(cursor.fetchmany(10)) == 10
-    assert stalls.longest < 0.1
+    assert measure.stall < 0.1
 
 
 def check_connecting_yields_while_the_server_is_silent(_: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent, watched() as stalls:
+    with socket.create_server(("127.0.0.1", 0)) as silent, measured() as measure:
         began = time.perf_counter()
         with fails(psycopg2.OperationalError, "timeout expired"):
             psycopg2.connect(host="127.0.0.1", port=silent.getsockname()[1], connect_timeout=1)
         assert time.perf_counter() - began > 0.9
-    assert stalls.longest < 0.5
+    assert measure.stall < 0.5
 
 
 def check_names_are_resolved_on_the_hub(dsn: str) -> None:
@@ -157,12 +157,12 @@ def check_copy_of_much_does_not_stall(dsn: str) -> None:
     connection = psycopg2.connect(dsn)
     cursor = connection.cursor()
     cursor.execute("CREATE TEMPORARY TABLE copied (number int, word text)")
-    with watched() as stalls:
+    with measured() as measure:
         cursor.copy_from(io.StringIO(rows), "copied")
         into = io.StringIO()
         cursor.copy_to(into, "copied")
     assert into.getvalue() == rows
-    assert stalls.longest < 0.1
+    assert measure.stall < 0.1
     connection.close()
 
 
@@ -222,7 +222,7 @@ def check_copy_that_is_killed_leaves_a_usable_connection(dsn: str) -> None:
 def check_large_objects(dsn: str) -> None:
     connection = psycopg2.connect(dsn)
     data = bytes(range(256)) * 40_000
-    with watched() as stalls:
+    with measured() as measure:
         written = connection.lobject(0, "wb")
         assert isinstance(written, extensions.lobject)
         assert written.write(data) == len(data)
@@ -232,7 +232,7 @@ def check_large_objects(dsn: str) -> None:
         assert (read.seek(10), read.tell(), read.read(2)) == (10, 10, b"\n\x0b")
         read.unlink()
         assert read.closed
-    assert stalls.longest < 0.1
+    assert measure.stall < 0.1
     connection.rollback()
     connection.close()
 

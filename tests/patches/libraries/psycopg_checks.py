@@ -11,7 +11,7 @@ import psycopg_pool
 from gevent import Timeout
 from hublet.patches.patching import REGISTRY
 
-from .database_probe import assert_yields, fails
+from .probe import assert_yields, fails
 
 SLEEP = "SELECT 7, pg_sleep(0.2)"
 

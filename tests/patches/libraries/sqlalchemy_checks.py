@@ -11,7 +11,7 @@ import sqlalchemy
 from hublet.patches.patching import REGISTRY
 from sqlalchemy import create_engine, pool, text
 
-from .database_probe import assert_yields, fails
+from .probe import assert_yields, fails
 
 logging.lastResort = None
 lines: list[str] = []

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .probe import run_checks
+from .probe import assert_checks, run_checks
 
 
 def test_confluent_kafka(subtests: pytest.Subtests) -> None:
-    for name, problem in run_checks("confluent_kafka_checks").items():
-        with subtests.test(name):
-            assert problem == ""
+    assert_checks(subtests, run_checks("confluent_kafka_checks"))

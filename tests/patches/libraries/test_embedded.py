@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.patches.libraries.database_probe import assert_checks, run_checks
+from .probe import assert_checks, run_checks
 
 
 def test_checks(subtests: Any) -> None:
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(dir=memory) as folder:
-        assert_checks(subtests, run_checks("tests.patches.libraries.embedded_checks", folder))
+        assert_checks(subtests, run_checks("embedded_checks", folder))

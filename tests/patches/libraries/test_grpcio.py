@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .probe import run_checks
+from .probe import assert_checks, run_checks
 from .servers.private import accepts, free_port, running
 
 SERVER = Path(__file__).parent / "servers" / "grpc_echo.py"
@@ -17,6 +17,4 @@ def test_grpcio(tmp_path: Path, subtests: pytest.Subtests) -> None:
     port = free_port()
     with running([sys.executable, str(SERVER), str(port)], lambda: accepts(port), tmp_path / "log"):
         found = run_checks("grpcio_checks", port=port)
-    for name, problem in found.items():
-        with subtests.test(name):
-            assert problem == ""
+    assert_checks(subtests, found)

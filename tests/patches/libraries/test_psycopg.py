@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.patches.libraries.database_probe import assert_checks, run_checks
 from tests.patches.libraries.servers.postgresql import PostgreSQL
 
-CHECKS = "tests.patches.libraries.psycopg_checks"
+from .probe import assert_checks, run_checks
+
+CHECKS = "psycopg_checks"
 
 
 def test_checks(subtests: Any, postgresql: PostgreSQL) -> None:
@@ -15,5 +16,9 @@ def test_checks(subtests: Any, postgresql: PostgreSQL) -> None:
 
 
 def test_imported_before_patching(subtests: Any, postgresql: PostgreSQL) -> None:
-    only = "check_queries_yield,check_a_connection_shared_by_greenlets,check_undoing"
+    only = (
+        "check_queries_yield",
+        "check_a_connection_shared_by_greenlets",
+        "check_undoing",
+    )
     assert_checks(subtests, run_checks(CHECKS, postgresql.dsn, early="psycopg", only=only))

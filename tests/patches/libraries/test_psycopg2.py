@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.patches.libraries.database_probe import assert_checks, run_checks
 from tests.patches.libraries.servers.postgresql import PostgreSQL
 from tests.patches.suites import psycopg2_suite
 
-CHECKS = "tests.patches.libraries.psycopg2_checks"
+from .probe import assert_checks, run_checks
+
+CHECKS = "psycopg2_checks"
 
 
 def test_checks(subtests: Any, postgresql: PostgreSQL) -> None:
@@ -16,7 +17,10 @@ def test_checks(subtests: Any, postgresql: PostgreSQL) -> None:
 
 
 def test_imported_before_patching(subtests: Any, postgresql: PostgreSQL) -> None:
-    only = "check_queries_yield,check_undoing"
+    only = (
+        "check_queries_yield",
+        "check_undoing",
+    )
     assert_checks(subtests, run_checks(CHECKS, postgresql.dsn, early="psycopg2", only=only))
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from .probe import run_checks
+from .probe import assert_checks, run_checks
 from .servers.caches import memcached_server
 
 
 def test_pylibmc(subtests: pytest.Subtests) -> None:
     with memcached_server() as port:
         found = run_checks("pylibmc_checks", port=port)
-    for name, problem in found.items():
-        with subtests.test(name):
-            assert problem == ""
+    assert_checks(subtests, found)

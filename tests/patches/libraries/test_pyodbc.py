@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from .probe import run_checks
+from .probe import assert_checks, run_checks
 from .servers.mariadb import MariaDB
 
 
 def test_pyodbc(mariadb: MariaDB, subtests: pytest.Subtests) -> None:
-    for name, problem in run_checks("pyodbc_checks", port=mariadb.port).items():
-        with subtests.test(name):
-            assert problem == ""
+    assert_checks(subtests, run_checks("pyodbc_checks", port=mariadb.port))

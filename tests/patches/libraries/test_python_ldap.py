@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from .probe import run_checks
+from .probe import assert_checks, run_checks
 from .servers.ldap_directory import ldap_server
 
 
 def test_python_ldap(subtests: pytest.Subtests) -> None:
     with ldap_server() as port:
         found = run_checks("python_ldap_checks", port=port)
-    for name, problem in found.items():
-        with subtests.test(name):
-            assert problem == ""
+    assert_checks(subtests, found)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.patches.libraries.database_probe import assert_checks, run_checks
 from tests.patches.libraries.servers.postgresql import PostgreSQL
+
+from .probe import assert_checks, run_checks
 
 
 def test_checks(subtests: Any, postgresql: PostgreSQL) -> None:
-    assert_checks(subtests, run_checks("tests.patches.libraries.sqlalchemy_checks", postgresql.dsn))
+    assert_checks(subtests, run_checks("sqlalchemy_checks", postgresql.dsn))

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.patches.libraries.database_probe import assert_checks, run_checks
+from .probe import assert_checks, run_checks
 
-CHECKS = "tests.patches.libraries.sqlite_checks"
+CHECKS = "sqlite_checks"
 
 
 @pytest.fixture
@@ -26,5 +26,8 @@ def test_checks(subtests: Any, folder: str) -> None:
 
 
 def test_imported_before_patching(subtests: Any, folder: str) -> None:
-    only = "check_waits_for_locks_yield,check_undoing"
+    only = (
+        "check_waits_for_locks_yield",
+        "check_undoing",
+    )
     assert_checks(subtests, run_checks(CHECKS, folder, early="sqlite3", only=only))
