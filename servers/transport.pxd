@@ -61,6 +61,7 @@ cdef class Transport(Timed):
     cdef Py_ssize_t transmit(self, iovec* pieces, int count, int flags) noexcept
     cdef Py_ssize_t receive_decrypted(self, char* into, size_t size) noexcept
     cdef int announce(self) except -1
+    cdef void part(self) noexcept
     cdef int end_stream(self) except -1
     cdef size_t buffered(self) noexcept
     cdef int keep(self, const char* data, size_t size) except -1

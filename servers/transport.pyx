@@ -283,6 +283,11 @@ cdef class Transport(Timed):
                 self.gone = True
                 return GONE
 
+    cdef void part(self) noexcept:
+        """Nothing is received any more, and what is sent next is the last: with TLS its close_notify goes with it."""
+        if self.tls is not None:
+            self.tls.parting = True
+
     cdef int end_stream(self) except -1:
         """Send no more; what was sent is complete. What the peer still sends can be received."""
         if self.tls is not None and not self.torn:

@@ -303,7 +303,11 @@ cdef class Connection(Transport):
             self.write_watcher = None
         self.state = READING
         self.engine.idle_queue.add(&self.link_in)
-        return self.read_heads() if self.tls.has_input() else 0
+        if self.tls.has_input():
+            self.read_heads()
+            if self.tls is not None:  # otherwise it has been answered, and that was all
+                self.tls.flush(self.fd)
+        return 0
 
     cdef int fail_handshake(self, str reason) except -1:
         """The peer's mistake, or ours: our certificate may not be to its liking."""

@@ -56,6 +56,7 @@ cdef class Exchange:
     cdef long long promised(self) noexcept
     cdef int begin_sending(self) except -1
     cdef int end_sending(self, size_t size) noexcept
+    cdef void part(self) noexcept
     cdef int emit(self, const char* data, size_t size) except -1
     cdef int put_head(self) except -1
     cdef int put_framing(self) except -1

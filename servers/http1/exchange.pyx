@@ -313,6 +313,7 @@ cdef class Exchange:
             return 0
         self.begin_sending()
         if self.chunked:
+            self.part()
             self.transport.send(b"0\r\n\r\n", 5)
         self.sending = False
         promised = self.promised()
@@ -356,6 +357,8 @@ cdef class Exchange:
         out.size = 0
         if not self.head_sent:
             self.put_head()
+        if self.bodiless or (not self.chunked and <long long>(self.sent + size) == self.promised()):
+            self.part()
         if self.chunked and size:
             append_number(out, size, 16)
             out.append(b"\r\n", 2)
@@ -383,6 +386,11 @@ cdef class Exchange:
         self.sent += size
         self.sending = False
         return 0
+
+    cdef void part(self) noexcept:
+        """The response ends with what is sent next, and the connection perhaps with the response."""
+        if self.close and self.body.is_complete():
+            self.transport.part()
 
     # The head.
 

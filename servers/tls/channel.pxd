@@ -33,7 +33,8 @@ cdef class TlsChannel:
     cdef bint begun                  # something has been received
     cdef bint filled                 # the last read was as large as it could be: there may be more behind it
     cdef bint ended                  # the peer sends no more
-    cdef bint silent                 # we send no more
+    cdef bint parting                # what is encrypted next is the last; the close_notify goes with it
+    cdef bint silent                 # we send no more, but for what is owed
     cdef bint announced              # the transport has its reader called although the kernel has nothing
 
     cdef Shake shake(self, int fd) except *
@@ -47,6 +48,9 @@ cdef class TlsChannel:
     cdef Py_ssize_t encrypt(self, int fd, iovec* pieces, int count, int flags) except? -2
     cdef int collect(self) except -1
     cdef Py_ssize_t push(self, int fd, int flags) noexcept
+    cdef int flush(self, int fd) noexcept
+    cdef int say_goodbye(self) except -1
+    cdef int fall_silent(self) noexcept
     cdef int fail(self, int fd, object error) except -1
 
 

@@ -124,13 +124,21 @@ cdef class TlsChannel:
             self.context.clear()
             raise
         self.collect()
-        # A session ticket could wait for the first response, but it carries an acknowledgement for which the request of
-        # a peer with Nagle's algorithm would wait.
+        if self.unread is not None:
+            return SHAKE_DONE  # the session ticket goes with the answer; `flush` sees to it if that has to wait
+        # Otherwise it goes now: it carries an acknowledgement, for which the request of a peer with Nagle's algorithm
+        # would wait.
         got = self.push(fd, 0)
         if got == GONE:
             self.failure = "the peer has closed the connection"
             return SHAKE_FAILED
         return SHAKE_DONE if self.environ is not None and got == 0 else SHAKE_WAITS
+
+    cdef int flush(self, int fd) noexcept:
+        """Send what has waited for an answer to go with; what the kernel does not take goes with the answer after all."""
+        if not self.owed:
+            self.push(fd, 0)
+        return 0
 
     # Receiving.
 
@@ -233,7 +241,7 @@ cdef class TlsChannel:
         cdef size_t size, part, offset = 0, taken = 0
         cdef Py_ssize_t pushed
         cdef int index = 0
-        if self.failure is not None or self.silent:
+        if self.failure is not None or (self.silent and not self.owed):
             return GONE
         if self.owed or self.unsent_start:
             pushed = self.push(fd, flags)
@@ -264,6 +272,8 @@ cdef class TlsChannel:
                         index += 1
                         offset = 0
             self.ssl_object.write(to_read(data, size))
+            if self.parting and (index == count or (index == count - 1 and offset == pieces[index].iov_len)):
+                self.say_goodbye()
             self.collect()
             pushed = self.push(fd, flags)
             if pushed == GONE:
@@ -309,22 +319,33 @@ cdef class TlsChannel:
         """
         if self.silent:
             return 0
-        self.silent = True
-        self.unread = None
-        self.filled = False
         if self.environ is None or self.failure is not None or self.owed or self.push(fd, 0) < 0:
+            self.fall_silent()
             return 0
         try:
-            try:
-                self.ssl_object.unwrap()
-            except OSError:
-                pass  # it waits for the peer's, which we do not
-            self.context.incoming.read()
+            self.say_goodbye()
             self.collect()
             self.push(fd, 0)
         except BaseException as error:
             self.context.clear()
             self.failure = str(error)
+        return 0
+
+    cdef int say_goodbye(self) except -1:
+        """Have OpenSSL write the close_notify, behind all that it has written."""
+        self.fall_silent()
+        try:
+            self.ssl_object.unwrap()
+        except OSError:
+            pass  # it waits for the peer's, which we do not
+        self.context.incoming.read()
+        return 0
+
+    cdef int fall_silent(self) noexcept:
+        """Nothing is encrypted or decrypted any more."""
+        self.silent = True
+        self.unread = None
+        self.filled = False
         return 0
 
     cdef int fail(self, int fd, object error) except -1:

@@ -25,11 +25,16 @@ def rates(*values: float) -> list[dict[str, float]]:
 
 def test_ratios_are_of_medians() -> None:
     result = result_of(HELLO, hublet=rates(90, 110, 500), bjoern=rates(100, 1, 900), gunicorn_gevent=rates(10, 10, 10))
-    over_bjoern, over_gunicorn = judge(result)
+    over_bjoern, over_gunicorn, *_ = judge(result)
     assert over_bjoern.measured == pytest.approx(1.1)
     assert (over_bjoern.met, over_bjoern.text) == (True, "met by 10%")
     assert over_gunicorn.measured == pytest.approx(11)
     assert (over_gunicorn.met, over_gunicorn.text) == (False, "missed by 8%")
+
+
+def test_our_worker_of_gunicorn_has_targets_of_its_own() -> None:
+    result = result_of(HELLO, hublet=rates(100), gunicorn_hublet=rates(89), gunicorn_gevent=rates(8))
+    assert [verdict.text for verdict in judge(result)][2:] == ["met by 11%", "missed by 1%"]
 
 
 def test_a_target_is_met_exactly_at_its_bound() -> None:

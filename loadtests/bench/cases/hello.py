@@ -10,9 +10,10 @@ from ..apps.plain import GREETING
 from ..launch import Probe, Running
 from ..servers.server import WSGI
 from ..stats import Sample
-from .case import SERVERS, Case, Column, Options, Target
+from .case import SERVERS, SUBJECT, Case, Column, Options, Target
 
 CONNECTIONS: Final = 64
+WORKER: Final = "gunicorn hublet"  # gunicorn with our worker class
 
 # What Chrome on Linux sends on a navigation, beside Host and Connection.
 CHROME: Final = (
@@ -57,7 +58,8 @@ HELLO: Final = Case(
     method="A WSGI callable that answers a constant; wrk, one thread, 64 keep-alive connections.",
     app="loadtests.bench.apps.plain:hello",
     probe=PROBE,
-    servers=SERVERS,
+    servers=(SUBJECT, WORKER, *SERVERS[1:]),
+    subjects=(SUBJECT, WORKER),
     needs=WSGI,
     measure=measured_by_wrk(),
     columns=COLUMNS,
@@ -66,6 +68,8 @@ HELLO: Final = Case(
     targets=(
         Target("Hello, World!, over bjoern", "rate", "at least", 1.0, over="bjoern"),
         Target("Hello, World!, over gunicorn gevent", "rate", "at least", 12.0, over="gunicorn gevent"),
+        Target("Our worker, over gunicorn gevent", "rate", "at least", 10.0, over="gunicorn gevent", subject=WORKER),
+        Target("Our worker of gunicorn, over hublet", "rate", "at least", 0.9, over=SUBJECT, subject=WORKER),
     ),
     obstacle=obstacle,
 )  # fmt: skip
@@ -76,7 +80,7 @@ BROWSER: Final = Case(
     method=f"The same, each request with the {len(CHROME)} header fields that Chrome on Linux sends beside Host.",
     app=HELLO.app,
     probe=PROBE,
-    servers=HELLO.servers,
+    servers=SERVERS,
     needs=WSGI,
     measure=measured_by_wrk(CHROME),
     columns=COLUMNS,

@@ -7,10 +7,10 @@ from typing import Final
 from .server import FILES, TLS, WSGI, YIELDS, Server, distributions, peer_distributions, program
 
 
-def gunicorn(worker: str, *options: str) -> tuple[str, ...]:
+def gunicorn(worker: str, *options: str, python: str = "$peers") -> tuple[str, ...]:
     """Write gunicorn's command for a class of workers."""
     return (
-        "$peers", "-m", "gunicorn", "--worker-class", worker, "--workers", "1", "--bind", "$host:$port",
+        python, "-m", "gunicorn", "--worker-class", worker, "--workers", "1", "--bind", "$host:$port",
         "--no-control-socket", "--log-level", "error", *options, "$app",
     )  # fmt: skip
 
@@ -60,6 +60,12 @@ WEB_SERVERS: Final = (
         # Not on the one core that servers are started on.
         ("taskset", "-c", "0,1", "$python", "-m", "hublet", "$app", "--bind", "$host:$port", "--workers", "2"),
         distributions("hublet", "gevent"),
+        frozenset({WSGI, YIELDS, FILES}),
+    ),
+    Server(
+        "gunicorn hublet",
+        gunicorn("hublet.servers.gunicorn_worker.HubletWorker", *GUNICORN_MANY, python="$python"),
+        distributions("hublet", "gunicorn", "gevent"),
         frozenset({WSGI, YIELDS, FILES}),
     ),
     Server(

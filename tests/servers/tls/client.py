@@ -36,6 +36,16 @@ class TlsSocket:
             finally:
                 self.flush()
 
+    def shake_with(self, data: bytes) -> None:
+        """Finish the handshake, and send `data` in one segment with our end of it."""
+        while True:
+            try:
+                self.tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self.receive()
+        self.sendall(data)
+
     def receive(self) -> None:
         """Give OpenSSL what comes next."""
         self.flush()
@@ -80,7 +90,10 @@ class TlsSocket:
 
 
 class TlsClient(Client):
-    """A `Client` whose bytes are encrypted. `name` is the server name that it asks for."""
+    """A `Client` whose bytes are encrypted. `name` is the server name that it asks for.
+
+    `first` is sent in one segment with the end of the handshake.
+    """
 
     def __init__(
         self,
@@ -89,12 +102,16 @@ class TlsClient(Client):
         name: str | None = "localhost",
         receive_buffer: int = 0,
         session: ssl.SSLSession | None = None,
+        first: bytes = b"",
     ) -> None:
         super().__init__(served.server.address[:2], receive_buffer)
         served.clients.append(self)
         self.tls = TlsSocket(self.socket, context, name, session)
         self.socket: Any = self.tls
-        self.tls.shake()
+        if first:
+            self.tls.shake_with(first)
+        else:
+            self.tls.shake()
 
     def server_names(self) -> set[str]:
         """The names in the server's certificate."""

@@ -177,6 +177,56 @@ def test_a_response_that_ends_with_the_connection_ends_with_a_close_notify(secur
     served.until(connections=0)
 
 
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
+@pytest.mark.parametrize(
+    "method, body, make", [("GET", b"abc", list), ("GET", b"", list), ("HEAD", b"", list), ("GET", b"abc", iter)]
+)
+def test_the_last_bytes_and_the_close_notify_come_together(
+    secure: Secure, connect: Connect, files: Files, version: ssl.TLSVersion, method: str, body: bytes, make: Any
+) -> None:
+    context = files.trusting()
+    context.maximum_version = version
+    served = secure(answering(lambda: make([body])))
+    client = connect(served, context)
+    if version is ssl.TLSVersion.TLSv1_3:
+        client.tls.receive()  # the ticket
+    response = client.get("/", "Connection: close", method=method)
+    assert response.body == body
+    assert client.tls.plain.recv(100) == b""  # the end of TCP: what came before it is with OpenSSL
+    client.expect_end()
+    served.until(connections=0)
+
+
+@pytest.mark.parametrize("pieces", [[BIG], [BIG, b"end"], iter([BIG, b"end"])], ids=["one", "two", "chunks"])
+def test_a_large_last_response_is_whole_and_ends_with_a_close_notify(
+    secure: Secure, connect: Connect, pieces: Iterable[bytes]
+) -> None:
+    whole_body = BIG if pieces == [BIG] else BIG + b"end"
+    served = secure(answering(lambda: pieces))
+    client = connect(served, receive_buffer=4096)
+    assert client.get("/", "Connection: close").body == whole_body
+    client.expect_end()
+    served.until(connections=0)
+
+
+def test_a_body_is_received_behind_the_last_byte_of_its_answer(secure: Secure, connect: Connect) -> None:
+    received = []
+
+    def answer_first(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Length", "5")])
+        yield b"early"
+        received.append(environ["wsgi.input"].read())
+
+    served = secure(answer_first)
+    client = connect(served)
+    client.send(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\n")
+    assert client.response().body == b"early"
+    client.send(b"abc")
+    client.expect_end()
+    served.until(connections=0)
+    assert received == [b"abc"]
+
+
 def test_a_response_that_is_cut_short_ends_without_one(secure: Secure, connect: Connect) -> None:
     def pieces() -> Iterator[bytes]:
         yield b"part"

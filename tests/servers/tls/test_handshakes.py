@@ -10,8 +10,9 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
-from tests.conftest import Served, wait_until
+from tests.conftest import GET, Served, wait_until
 from tests.servers.tls.authority import Authority, openssl
 from tests.servers.tls.client import Truncated
 from tests.servers.tls.conftest import Connect, Files, Secure
@@ -95,6 +96,33 @@ def test_a_stop_does_not_wait_for_handshakes(secure: Secure) -> None:
 def test_the_session_ticket_waits_for_no_request(secure: Secure, connect: Connect) -> None:
     client = connect(secure())
     wait_until(lambda: not client.is_silent(), "the ticket")
+
+
+def test_a_ticket_goes_with_the_answer_to_a_request_that_came_with_the_handshake(
+    secure: Secure, connect: Connect
+) -> None:
+    served = secure()
+    first = connect(served, first=GET)
+    first.tls.receive()  # once
+    assert first.response().status == 200
+    second = connect(served, first.tls.context, session=first.tls.tls.session)
+    assert second.tls.tls.session_reused
+
+
+@pytest.mark.parametrize("size", [10, len(GET)], ids=["a part", "a request"])
+def test_it_does_not_wait_for_an_answer_that_takes_its_time(secure: Secure, connect: Connect, size: int) -> None:
+    answer = Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        answer.wait()
+        start_response("200 OK", [])
+        return [b"late"]
+
+    client = connect(secure(app), first=GET[:size])
+    wait_until(lambda: not client.is_silent(), "the ticket")
+    answer.set()
+    client.send(GET[size:])
+    assert client.response().body == b"late"
 
 
 def test_sessions_are_resumed(secure: Secure, connect: Connect, files: Files) -> None:
