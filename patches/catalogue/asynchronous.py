@@ -46,7 +46,6 @@ PATCHES: Final = (
     Patch(
         "aiohttp", IN_GREENLETS, module="aiohttp", distribution="aiohttp", versions=">=3.11,<4", effect="cooperative"
     ),
-    Patch("httpx", IN_GREENLETS, module="httpx", distribution="httpx", versions=">=0.28,<1", effect="cooperative"),
     Patch("asgiref", IN_GREENLETS, module="asgiref", distribution="asgiref", versions=">=3.8,<4", effect="cooperative"),
     Patch(
         "uvloop",
