@@ -181,8 +181,8 @@ class Walk:
         return self._instance
 
     def _function(self, path: str, function: Any, depth: int) -> None:
-        if is_exempt(function.__module__):
-            return
+        if is_exempt(function.__module__) or is_exempt(function.__globals__.get("__name__", function.__module__)):
+            return  # the second is where it was written: functools.wraps changes the first
         for number, value in enumerate(function.__defaults__ or ()):
             self._place(f"{path}", value, "default argument", partial(put_default, function, number), depth)
         keywords = function.__kwdefaults__ or {}

@@ -45,10 +45,8 @@ def held(path: str, seconds: float) -> sqlite3.Connection:
 
 
 def check_waits_for_locks_yield(folder: str) -> None:
-    paths = [database(folder) for _ in range(21)]
-
     def insert() -> int:
-        path = paths.pop()
+        path = database(folder)
         holder = held(path, 0.2)
         with sqlite3.connect(path) as connection:
             connection.executemany("INSERT INTO numbers VALUES (?)", ((n,) for n in (1, 2, 3)))
