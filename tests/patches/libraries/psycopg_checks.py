@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import gevent
@@ -11,7 +12,7 @@ import psycopg_pool
 from gevent import Timeout
 from hublet.patches.patching import REGISTRY
 
-from .probe import assert_yields, fails
+from .probe import assert_yields, fails, watched
 
 SLEEP = "SELECT 7, pg_sleep(0.2)"
 
@@ -36,12 +37,22 @@ def check_a_connection_shared_by_greenlets(dsn: str) -> None:
         assert [each.get()[0] for each in running] == [7] * 5
 
 
-def check_timeouts(dsn: str) -> None:
+def check_killed_and_timed_out_queries(dsn: str) -> None:
     connection = psycopg.connect(dsn)
-    with fails(Timeout), Timeout(0.05):
-        connection.execute("SELECT pg_sleep(5)")
+    began = time.perf_counter()
+    with watched() as stalls:
+        with fails(Timeout), Timeout(0.1):
+            connection.execute("SELECT pg_sleep(10)")
+        connection.rollback()
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+        running = gevent.spawn(connection.execute, "SELECT pg_sleep(10)")
+        gevent.sleep(0.1)
+        running.kill()
+        connection.rollback()
+        assert connection.execute("SELECT 2").fetchone() == (2,)
+    assert time.perf_counter() - began < 5
+    assert stalls.longest < 0.5
     connection.close()
-    assert connection.closed
 
 
 def check_the_pool_yields(dsn: str) -> None:
