@@ -119,11 +119,22 @@ PSYCOPG_POOL: Final = Patch(
 
 PG8000: Final = Patch(
     name="pg8000",
-    module="pg8000",
+    module="pg8000.core",
     distribution="pg8000",
     versions=">=1.31.6,<1.32",
     effect="cooperative",
-    why="it is written in Python, on sockets",
+    why="cooperates, but after a query whose greenlet was killed or timed out, the next one gets its reply",
+    replacements=(
+        Replacement(
+            "pg8000.core:CoreConnection.handle_messages", "hublet.patches.libraries.pg8000:reading", wraps=True
+        ),
+        *(
+            Replacement(f"pg8000.core:CoreConnection.{each}", "hublet.patches.libraries.pg8000:executing", wraps=True)
+            for each in ("execute_simple", "execute_unnamed", "execute_named", "prepare_statement")
+        ),
+    ),
+    cost="none that can be measured",
+    remedy="close the connection after a gevent.Timeout within a query",
 )
 
 SQLALCHEMY: Final = Patch(

@@ -66,13 +66,31 @@ def check_the_pool_yields(dsn: str) -> None:
         assert len(assert_yields(query)) == 20
 
 
-def check_pg8000_yields(dsn: str) -> None:
+def pg8000_connection(dsn: str) -> Any:
     server = {name: str(value) for name, value in psycopg.conninfo.conninfo_to_dict(dsn).items()}
+    return pg8000.dbapi.connect(server["user"], host=server["host"], port=int(server["port"]), database="postgres")
 
-    def connect() -> Any:
-        return pg8000.dbapi.connect(server["user"], host=server["host"], port=int(server["port"]), database="postgres")
 
-    connections = [connect() for _ in range(21)]
+def check_pg8000_never_answers_the_query_before(dsn: str) -> None:
+    for thrown in (Timeout(0.05), Timeout(0.05, ValueError("too slow"))):
+        connection = pg8000_connection(dsn)
+        cursor = connection.cursor()
+        with fails(ValueError if thrown.exception else Timeout), thrown:
+            cursor.execute("SELECT 'old', pg_sleep(1)")
+        with fails(Exception):
+            cursor.execute("SELECT 'new'")
+    connection = pg8000_connection(dsn)
+    with fails(pg8000.dbapi.DatabaseError, "no_such_table"):
+        connection.cursor().execute("SELECT * FROM no_such_table")
+    connection.rollback()
+    cursor = connection.cursor()
+    cursor.execute("SELECT 'usable'")
+    assert cursor.fetchall() == (["usable"],)
+    connection.close()
+
+
+def check_pg8000_yields(dsn: str) -> None:
+    connections = [pg8000_connection(dsn) for _ in range(21)]
 
     def query() -> Any:
         connection = connections.pop()
