@@ -23,6 +23,7 @@ import hublet
 ROOT = Path(__file__).parents[3]
 PATIENCE = 20.0  # seconds; only a check that hangs waits that long
 AT_ONCE = 20
+ATTEMPTS = 3
 TICK = 0.005
 # In terms of one operation, which waits for about 0.2 s: blocking ones would take 20 in all, and stall for at least 1.
 ALL_TAKE = 4.0
@@ -114,19 +115,37 @@ def watched() -> Iterator[Stalls]:
 
 
 def assert_yields(operation: Callable[[], Any]) -> list[Any]:
-    """Run an operation that waits about 0.2 s elsewhere once, then 20 at once; returns the results."""
-    began = time.perf_counter()
-    operation()
-    one = time.perf_counter() - began
-    assert one > 0.1, f"the operation does not wait: {one:.3f} s"
-    began = time.perf_counter()
-    with watched() as stalls:
-        running = [gevent.spawn(operation) for _ in range(AT_ONCE)]
-        results = [each.get() for each in running]
-    together = time.perf_counter() - began
-    assert together < ALL_TAKE * one, f"{AT_ONCE} at once take {together:.3f} s, one takes {one:.3f} s"
-    assert stalls.longest < LONGEST_STALL * one, f"the hub stalls for {stalls.longest * 1000:.0f} ms"
-    return results
+    """Run an operation that waits about 0.2 s elsewhere once, then 20 at once; returns the results.
+
+    A loaded machine has another attempt; what blocks fails in each.
+    """
+    problem = ""
+    for _ in range(ATTEMPTS):
+        began = time.perf_counter()
+        operation()
+        one = time.perf_counter() - began
+        assert one > 0.1, f"the operation does not wait: {one:.3f} s"
+        began = time.perf_counter()
+        with watched() as stalls:
+            running = [gevent.spawn(operation) for _ in range(AT_ONCE)]
+            results = [each.get() for each in running]
+        together = time.perf_counter() - began
+        if together < ALL_TAKE * one and stalls.longest < LONGEST_STALL * one:
+            return results
+        problem += f"{AT_ONCE} at once take {together:.3f} s, one {one:.3f} s; stall {stalls.longest * 1000:.0f} ms\n"
+    raise AssertionError(problem)
+
+
+def assert_no_stall(operation: Callable[[], Any], seconds: float = 0.1) -> None:
+    """Run an operation; the hub must go on all the while, in one of some attempts."""
+    seen = []
+    for _ in range(ATTEMPTS):
+        with watched() as stalls:
+            operation()
+        if stalls.longest < seconds:
+            return
+        seen.append(stalls.longest)
+    raise AssertionError(f"the hub stalls for {', '.join(f'{each * 1000:.0f}' for each in seen)} ms")
 
 
 @contextmanager

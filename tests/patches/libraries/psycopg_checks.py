@@ -21,7 +21,7 @@ def check_queries_yield(dsn: str) -> None:
     connections = [psycopg.connect(dsn) for _ in range(21)]
 
     def query() -> Any:
-        with connections.pop() as connection:
+        with connections.pop() if connections else psycopg.connect(dsn) as connection:
             row = connection.execute(SLEEP).fetchone()
             assert row is not None
             return row[0]
@@ -93,7 +93,7 @@ def check_pg8000_yields(dsn: str) -> None:
     connections = [pg8000_connection(dsn) for _ in range(21)]
 
     def query() -> Any:
-        connection = connections.pop()
+        connection = connections.pop() if connections else pg8000_connection(dsn)
         cursor = connection.cursor()
         cursor.execute(SLEEP)
         row = cursor.fetchone()
