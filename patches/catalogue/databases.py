@@ -41,7 +41,7 @@ PSYCOPG: Final = Patch(
     name="psycopg",
     module="psycopg",
     distribution="psycopg",
-    versions=">=3.3,<3.4",
+    versions=">=3.3.9,<3.4",
     why="cooperates, unless it was imported before the patching: then it waits in C, and holds native locks",
     replacements=(
         Replacement("psycopg.waiting:wait", "psycopg.waiting:wait_poll"),
@@ -49,6 +49,17 @@ PSYCOPG: Final = Patch(
         Replacement("psycopg.connection:Lock", "threading:Lock"),
     ),
     cost="none",
+)
+
+PSYCOPG_INTERRUPTS: Final = Patch(
+    name="psycopg-interrupts",
+    module="psycopg",
+    distribution="psycopg",
+    versions=">=3.3.9,<3.4",
+    why="a query whose greenlet is killed or times out leaves its connection stuck",
+    replacements=(Replacement("psycopg.connection:_INTERRUPTED", "hublet.patches.libraries.psycopg:INTERRUPTED"),),
+    cost="none",
+    remedy="close the connection after a gevent.Timeout within a query",
 )
 
 APSW: Final = Patch(
@@ -101,18 +112,29 @@ PSYCOPG_POOL: Final = Patch(
     name="psycopg_pool",
     module="psycopg_pool",
     distribution="psycopg-pool",
-    versions=">=3.3,<3.4",
+    versions=">=3.3.3,<3.4",
     effect="cooperative",
     why="its workers and its waits are Python's threads and locks",
 )
 
 PG8000: Final = Patch(
     name="pg8000",
-    module="pg8000",
+    module="pg8000.core",
     distribution="pg8000",
     versions=">=1.31.6,<1.32",
     effect="cooperative",
-    why="it is written in Python, on sockets",
+    why="cooperates, but after a query whose greenlet was killed or timed out, the next one gets its reply",
+    replacements=(
+        Replacement(
+            "pg8000.core:CoreConnection.handle_messages", "hublet.patches.libraries.pg8000:reading", wraps=True
+        ),
+        *(
+            Replacement(f"pg8000.core:CoreConnection.{each}", "hublet.patches.libraries.pg8000:executing", wraps=True)
+            for each in ("execute_simple", "execute_unnamed", "execute_named", "prepare_statement")
+        ),
+    ),
+    cost="none that can be measured",
+    remedy="close the connection after a gevent.Timeout within a query",
 )
 
 SQLALCHEMY: Final = Patch(
@@ -142,4 +164,8 @@ DJANGO: Final = Patch(
     "pool (OPTIONS={'pool': True}) or PgBouncer",
 )
 
-PATCHES: Final = (PSYCOPG2, PSYCOPG, PSYCOPG_POOL, PG8000, SQLITE3, APSW, DUCKDB, SQLALCHEMY, DJANGO)
+PATCHES: Final = (
+    *(PSYCOPG2, PSYCOPG, PSYCOPG_INTERRUPTS, PSYCOPG_POOL, PG8000),
+    *(SQLITE3, APSW, DUCKDB),
+    *(SQLALCHEMY, DJANGO),
+)

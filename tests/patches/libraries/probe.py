@@ -135,6 +135,18 @@ def assert_raises(kind: type[BaseException], operation: Callable[[], object]) ->
     raise AssertionError(f"{kind} was not raised")
 
 
+def assert_no_stall(operation: Callable[[], object], seconds: float = 0.1) -> None:
+    """Assert that the hub goes on while an operation runs, in one of some attempts."""
+    seen = []
+    for _ in range(ATTEMPTS):
+        with measured() as measure:
+            operation()
+        if measure.stall < seconds:
+            return
+        seen.append(f"{measure.stall * 1000:.0f}")
+    raise AssertionError(f"the hub stalls for {', '.join(seen)} ms")
+
+
 @contextmanager
 def fails(kind: type[BaseException], text: str = "") -> Iterator[None]:
     """Assert that what is done within raises this, with this text in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import gevent
@@ -11,7 +12,7 @@ import psycopg_pool
 from gevent import Timeout
 from hublet.patches.patching import REGISTRY
 
-from .probe import assert_yields, fails
+from .probe import assert_yields, fails, measured
 
 SLEEP = "SELECT 7, pg_sleep(0.2)"
 
@@ -20,7 +21,7 @@ def check_queries_yield(dsn: str) -> None:
     connections = [psycopg.connect(dsn) for _ in range(21)]
 
     def query() -> Any:
-        with connections.pop() as connection:
+        with connections.pop() if connections else psycopg.connect(dsn) as connection:
             row = connection.execute(SLEEP).fetchone()
             assert row is not None
             return row[0]
@@ -36,12 +37,22 @@ def check_a_connection_shared_by_greenlets(dsn: str) -> None:
         assert [each.get()[0] for each in running] == [7] * 5
 
 
-def check_timeouts(dsn: str) -> None:
+def check_killed_and_timed_out_queries(dsn: str) -> None:
     connection = psycopg.connect(dsn)
-    with fails(Timeout), Timeout(0.05):
-        connection.execute("SELECT pg_sleep(5)")
+    began = time.perf_counter()
+    with measured() as measure:
+        with fails(Timeout), Timeout(0.1):
+            connection.execute("SELECT pg_sleep(10)")
+        connection.rollback()
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+        running = gevent.spawn(connection.execute, "SELECT pg_sleep(10)")
+        gevent.sleep(0.1)
+        running.kill()
+        connection.rollback()
+        assert connection.execute("SELECT 2").fetchone() == (2,)
+    assert time.perf_counter() - began < 5
+    assert measure.stall < 0.5
     connection.close()
-    assert connection.closed
 
 
 def check_the_pool_yields(dsn: str) -> None:
@@ -55,16 +66,34 @@ def check_the_pool_yields(dsn: str) -> None:
         assert len(assert_yields(query)) == 20
 
 
-def check_pg8000_yields(dsn: str) -> None:
+def pg8000_connection(dsn: str) -> Any:
     server = {name: str(value) for name, value in psycopg.conninfo.conninfo_to_dict(dsn).items()}
+    return pg8000.dbapi.connect(server["user"], host=server["host"], port=int(server["port"]), database="postgres")
 
-    def connect() -> Any:
-        return pg8000.dbapi.connect(server["user"], host=server["host"], port=int(server["port"]), database="postgres")
 
-    connections = [connect() for _ in range(21)]
+def check_pg8000_never_answers_the_query_before(dsn: str) -> None:
+    for thrown in (Timeout(0.05), Timeout(0.05, ValueError("too slow"))):
+        connection = pg8000_connection(dsn)
+        cursor = connection.cursor()
+        with fails(ValueError if thrown.exception else Timeout), thrown:
+            cursor.execute("SELECT 'old', pg_sleep(1)")
+        with fails(Exception):
+            cursor.execute("SELECT 'new'")
+    connection = pg8000_connection(dsn)
+    with fails(pg8000.dbapi.DatabaseError, "no_such_table"):
+        connection.cursor().execute("SELECT * FROM no_such_table")
+    connection.rollback()
+    cursor = connection.cursor()
+    cursor.execute("SELECT 'usable'")
+    assert cursor.fetchall() == (["usable"],)
+    connection.close()
+
+
+def check_pg8000_yields(dsn: str) -> None:
+    connections = [pg8000_connection(dsn) for _ in range(21)]
 
     def query() -> Any:
-        connection = connections.pop()
+        connection = connections.pop() if connections else pg8000_connection(dsn)
         cursor = connection.cursor()
         cursor.execute(SLEEP)
         row = cursor.fetchone()
