@@ -17,6 +17,7 @@ from gevent.select import select
 from ...runtime.offload import has_hub_to_yield_to, offload
 
 original_multi = pycurl.CurlMulti
+PROGRESS = 1.0  # seconds without an event after which libcurl reports the progress all the same
 READ, WRITE = 1, 2  # of the loop's watchers; libcurl's POLL_IN and POLL_OUT are the same bits
 
 
@@ -31,6 +32,7 @@ class Transfers:
         self._ready: dict[int, int] = {}
         self._wake = Event()
         self._deadline: float | None = None
+        self._acts = False
 
     def perform(self, handle: Any) -> None:
         """Make one transfer. Raises pycurl.error; ends the transfer if its greenlet is killed."""
@@ -58,16 +60,23 @@ class Transfers:
 
     def _wait(self) -> None:
         """Wait for a socket or the timer, and let libcurl do what is due."""
-        timeout = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
-        if not self._ready and not self._wake.wait(timeout):
-            self._deadline = None
-            self._act(pycurl.SOCKET_TIMEOUT, 0)
+        left = PROGRESS if self._deadline is None else self._deadline - time.monotonic()
+        if not self._ready and not self._wake.wait(max(0.0, min(PROGRESS, left))):
+            if left < PROGRESS:
+                self._deadline = None
+                self._act(pycurl.SOCKET_TIMEOUT, 0)
+            else:
+                self._multi.socket_all()
         self._wake.clear()
         while self._ready:
             self._act(*self._ready.popitem())
 
     def _act(self, descriptor: int, events: int) -> None:
-        self._multi.socket_action(descriptor, events)
+        self._acts = True
+        try:
+            self._multi.socket_action(descriptor, events)
+        finally:
+            self._acts = False
 
     def _watch(self, what: int, descriptor: int, multi: Any, data: Any) -> None:
         """Called by libcurl: watch a descriptor for this, or no more."""
@@ -85,7 +94,10 @@ class Transfers:
         self._wake.set()
 
     def _set_timer(self, milliseconds: int) -> None:
+        """Called by libcurl, also when somebody else ends a pause."""
         self._deadline = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+        if not self._acts:
+            self._wake.set()
 
     def _stop_watching(self) -> None:
         for watcher in self._watchers.values():
@@ -102,6 +114,9 @@ class Curl(pycurl.Curl):
         super().__init__()
         self.transfers: Transfers | None = None
         self.only_connects = False
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def perform(self) -> None:
         """Make the transfer. Other greenlets run meanwhile."""
@@ -150,7 +165,37 @@ class Curl(pycurl.Curl):
 
 
 class CurlMulti(original_multi):
-    """The multi handle that applications drive themselves: its `select` waits on the hub."""
+    """The multi handle that applications drive themselves: its `select` waits on the hub.
+
+    `close_handles` is done here: the original has it for its very own class only.
+    """
+
+    def __init__(self, *, close_handles: bool = False) -> None:
+        super().__init__()
+        self.closed_with_it: dict[int, Any] | None = {} if close_handles else None
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def add_handle(self, handle: Any) -> Any:
+        """Have a transfer made."""
+        result = super().add_handle(handle)
+        if self.closed_with_it is not None:
+            self.closed_with_it[id(handle)] = handle
+        return result
+
+    def remove_handle(self, handle: Any) -> Any:
+        """Have it made no more."""
+        result = super().remove_handle(handle)
+        if self.closed_with_it is not None:
+            self.closed_with_it.pop(id(handle), None)
+        return result
+
+    def close(self) -> None:
+        """Close the connections, and the handles if they are to be closed too."""
+        super().close()
+        while self.closed_with_it:
+            self.closed_with_it.popitem()[1].close()
 
     def select(self, timeout: float) -> int:
         """Wait until a descriptor is ready, `timeout` seconds at most; return how many are."""

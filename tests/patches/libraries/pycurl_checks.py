@@ -138,6 +138,36 @@ def check_multi_handles() -> None:
     assert_yields(operation)
 
 
+def check_multi_handles_that_close_theirs() -> None:
+    with pycurl.CurlMulti(close_handles=True) as multi, pycurl.Curl() as other:
+        multi.add_handle(curl := pycurl.Curl())
+        multi.add_handle(other)
+        multi.remove_handle(other)
+        multi.close()
+        assert curl.closed
+        assert not other.closed
+    assert_raises(TypeError, lambda: pycurl.CurlMulti(True))
+    assert_raises(TypeError, lambda: pycurl.Curl(1))
+
+
+def check_a_pause_ended_by_another_greenlet() -> None:
+    body: list[bytes] = []
+
+    with address() as base, pycurl.Curl() as curl:
+
+        def write(data: bytes) -> Any:
+            if not body:
+                body.append(b"")
+                gevent.spawn_later(0.05, curl.unpause)
+                return pycurl.WRITEFUNC_PAUSE
+            body.append(data)
+            return None
+
+        with gevent.Timeout(5):
+            fetch(base + "/big", curl, WRITEFUNCTION=write)
+    assert b"".join(body) == BIG
+
+
 def check_without_a_hub() -> None:
     with address() as base:
         assert gevent.get_hub().threadpool.apply(fetch, (base,)) == b"hello"

@@ -73,6 +73,28 @@ def check_unpickling_is_done_by_the_caller(port: int) -> None:
     assert set(Reconstructed.where) == {gevent.getcurrent()}
 
 
+class Forgiving(pylibmc.Client):  # type: ignore[misc]
+    """What its documentation shows: values that cannot be unpickled any more are not there."""
+
+    def deserialize(self, data: bytes, flags: int) -> Any:
+        try:
+            return super().deserialize(data, flags)
+        except LookupError:
+            raise pylibmc.CacheMiss from None
+
+
+class Broken:
+    def __reduce__(self) -> Any:
+        return {}.__getitem__, ("gone",)
+
+
+def check_subclasses_that_deserialize(port: int) -> None:
+    client = Forgiving([f"127.0.0.1:{port}"])
+    client.set_multi({"broken": Broken(), "whole": Decimal(1)})
+    assert client.get("broken") is None
+    assert client.get_multi(["broken", "whole"]) == {"whole": Decimal(1)}
+
+
 def check_pools(port: int) -> None:
     pool = pylibmc.ClientPool(pylibmc.Client([f"127.0.0.1:{port}"]), 4)
 
