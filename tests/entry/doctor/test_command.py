@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -138,12 +139,15 @@ def test_colours_are_for_terminals(acme: Path) -> None:
     environ = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
     process = subprocess.Popen(command, stdout=end, stderr=end, cwd=acme, env=environ)
     os.close(end)
+    os.set_blocking(terminal, False)
     shown = b""
-    try:
-        while data := os.read(terminal, 65536):
-            shown += data
-    except OSError:  # EIO: the other end is closed
-        pass
+    while select.select([terminal], [], [], 0.1)[0] or process.poll() is None:
+        try:
+            shown += os.read(terminal, 65536)
+        except BlockingIOError:
+            continue
+        except OSError:  # EIO: the other end is closed
+            break
     os.close(terminal)
     assert process.wait() == 1
     assert b"\x1b[1;31mblocks" in shown
