@@ -5,5 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from ..replacement import Patch
+from . import stdlib
 
-CATALOGUE: Final[tuple[Patch, ...]] = ()
+CATALOGUE: Final[tuple[Patch, ...]] = (*stdlib.PATCHES,)
