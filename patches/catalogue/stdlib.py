@@ -8,6 +8,7 @@ from ..replacement import Patch, Replacement
 
 DESCRIPTORS: Final = "hublet.patches.libraries.descriptors:"
 CHILDREN: Final = "hublet.patches.libraries.children:"
+PROCESSES: Final = "hublet.patches.libraries.processes:"
 
 
 def wrapped(target: str, by: str) -> Replacement:
@@ -66,5 +67,48 @@ PATCHES: Final = (
         module="gevent.subprocess",
         cost="starting a program: 4.8 -> 0.7 ms, with 300 MB in use 32 -> 0.7 ms",
         remedy="preexec_fn still forks: use start_new_session, process_group, cwd, umask, user and group instead",
+    ),
+    Patch(
+        name="multiprocessing-pipes",
+        why="pools of processes and ProcessPoolExecutor hang: all their threads stop in one read of a pipe",
+        replacements=(
+            Replacement("multiprocessing.connection:Connection._send", PROCESSES + "send"),
+            Replacement("multiprocessing.connection:Connection._recv", PROCESSES + "receive"),
+        ),
+        module="multiprocessing.connection",
+        cost="a task of a pool: 490 us in sequence",
+    ),
+    Patch(
+        name="multiprocessing-semaphores",
+        why="a wait for a lock or a queue that processes share stops every request, or for ever",
+        replacements=(
+            Replacement("multiprocessing.synchronize:SemLock._make_methods", PROCESSES + "make_methods"),
+            Replacement("multiprocessing.synchronize:SemLock.__enter__", PROCESSES + "enter"),
+        ),
+        module="multiprocessing.synchronize",
+        cost="a free lock: 0.5 -> 1.3 us; one that is held is tried again every 0.5 to 20 ms",
+    ),
+    Patch(
+        name="multiprocessing-fork",
+        why="a forked child would run the greenlets of the server that it was forked from",
+        replacements=(wrapped("multiprocessing.process:BaseProcess._bootstrap", PROCESSES + "beginning"),),
+        module="multiprocessing.process",
+        remedy="forking copies the tables of the server's memory: make pools early, or of the kind 'forkserver'",
+    ),
+    Patch(
+        name="multiprocessing-fork-signals",
+        why="a signal that ends a forked child at once, as Pool.terminate sends, would tell the server's handlers",
+        replacements=(wrapped("multiprocessing.popen_fork:Popen._launch", PROCESSES + "launching"),),
+        module="multiprocessing.popen_fork",
+    ),
+    Patch(
+        name="native-thread-pools",
+        why="the threads of a ThreadPoolExecutor are greenlets, so that what computes in them stops every request",
+        replacements=(wrapped("concurrent.futures.thread:ThreadPoolExecutor.submit", PROCESSES + "submitting"),),
+        module="concurrent.futures.thread",
+        effect="off-loaded",
+        cost="30 us a call; what the calls themselves wait for, locks and sockets, is slower in native threads",
+        remedy="for one executor: executor.submit(hublet.offload, function, ...)",
+        optional=True,
     ),
 )

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 
 from gevent import os as gevent_os
 from gevent._hub_local import get_hub_if_exists
+from gevent.hub import get_hub
 from gevent.lock import BoundedSemaphore
 
 from ...runtime.limits import OFFLOAD_FILE_PIECE
@@ -175,3 +176,11 @@ def closing_soon(original: Callable[[int], None]) -> Callable[[int], None]:
             turn.start(turn.stop)
 
     return close
+
+
+def close_what_is_to_be_closed() -> None:
+    """Let the loop turn until every descriptor is closed that os.close was called for."""
+    while closing and may_yield():
+        hub = get_hub()
+        with hub.loop.idle() as turn:
+            hub.wait(turn)
