@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         RequestBodyError,
         SettingsError,
     )
+    from .runtime.offload import offload
     from .servers.server import WSGIServer
     from .servers.settings import Settings
     from .servers.websocket.applications import websockets
@@ -40,6 +41,7 @@ __all__ = [
     "WSGIServer",
     "__version__",
     "broadcast",
+    "offload",
     "patch_all",
     "serve",
     "websockets",
@@ -56,6 +58,7 @@ HOMES = {
     "SettingsError": ".runtime.errors",
     "WSGIServer": ".servers.server",
     "broadcast": ".servers.websocket.broadcast",
+    "offload": ".runtime.offload",
     "patch_all": ".patches.patching",
     "serve": ".serving",
     "websockets": ".servers.websocket.applications",

@@ -148,3 +148,8 @@ OFFLOAD_FILE_PIECE: Final = 256 * KIB
 # doubles each time up to the longest: a lock held briefly is had at once, and a thousand who wait cost the hub little.
 RETRY_FIRST: Final = 0.0005
 RETRY_LONGEST: Final = 0.02
+# What is hashed or compressed elsewhere, by its size or rounds: sha256 of 64 KiB takes 40 microseconds, 4 KiB with zlib
+# 60 (expanding them may make them a thousand times as large), and 100 rounds of PBKDF2 60.
+OFFLOAD_HASH: Final = 64 * KIB
+OFFLOAD_DEFLATE: Final = 4 * KIB
+OFFLOAD_ROUNDS: Final = 100

@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from ..replacement import Patch
-from . import stdlib
+from . import cpu, stdlib
 
-CATALOGUE: Final[tuple[Patch, ...]] = (*stdlib.PATCHES,)
+CATALOGUE: Final[tuple[Patch, ...]] = (*stdlib.PATCHES, *cpu.PATCHES)

@@ -120,7 +120,7 @@ def hold(lock: Any, seconds: float) -> None:
 
 def check_locks_that_processes_share() -> None:
     lock = multiprocessing.Lock()
-    child = multiprocessing.Process(target=hold, args=(lock, SLOW))
+    child = multiprocessing.Process(target=hold, args=(lock, 4 * SLOW))
     child.start()
     while lock.acquire(block=False):
         lock.release()
@@ -130,7 +130,7 @@ def check_locks_that_processes_share() -> None:
         assert killed_inside(lock.acquire, 0.02) < 0.1
         with lock:
             pass
-    assert turned.stall < 0.05
+    assert turned.stall < CROWDED
     child.join()
     assert child.exitcode == 0
 
@@ -163,8 +163,8 @@ def check_queues_events_and_managers() -> None:
         queue.join_thread()
 
     with measured() as turned:
-        gevent.joinall([gevent.spawn(operation) for _ in range(4)], raise_error=True, timeout=20)
-    assert turned.elapsed < 3 * SLOW, turned
+        gevent.joinall([gevent.spawn(operation) for _ in range(8)], raise_error=True, timeout=20)
+    assert turned.elapsed < 6 * SLOW, turned  # in a row: 8 and more
     event = multiprocessing.Event()
     gevent.spawn_later(0.02, event.set)
     assert event.wait(5)

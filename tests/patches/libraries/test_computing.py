@@ -1,0 +1,13 @@
+"""Hashes, passwords, compression and certificates under `hublet.patch_all()`, in a process of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from .probe import run_checks
+
+
+def test_computing(subtests: pytest.Subtests) -> None:
+    for name, problem in run_checks("computing_checks").items():
+        with subtests.test(name):
+            assert not problem, problem
