@@ -8,6 +8,7 @@ from ..replacement import Patch, Replacement
 
 DESCRIPTORS: Final = "hublet.patches.libraries.descriptors:"
 CHILDREN: Final = "hublet.patches.libraries.children:"
+FILES: Final = "hublet.patches.libraries.files:"
 PROCESSES: Final = "hublet.patches.libraries.processes:"
 
 
@@ -110,5 +111,40 @@ PATCHES: Final = (
         cost="30 us a call; what the calls themselves wait for, locks and sockets, is slower in native threads",
         remedy="for one executor: executor.submit(hublet.offload, function, ...)",
         optional=True,
+    ),
+    Patch(
+        name="file-locks",
+        why="a wait for fcntl.flock or lockf stops every request, also the one that would release the lock",
+        replacements=(
+            wrapped("fcntl:flock", "hublet.patches.libraries.file_locks:locking"),
+            wrapped("fcntl:lockf", "hublet.patches.libraries.file_locks:locking"),
+        ),
+        module="fcntl",
+        cost="none to speak of; a lock that is held is tried again every 0.5 to 20 ms",
+        remedy="fcntl.fcntl with F_SETLKW still blocks: use lockf",
+    ),
+    Patch(
+        name="shutil",
+        why="copying a large file stops every request",
+        replacements=(wrapped("shutil:copyfileobj", FILES + "copying"),),
+        module="shutil",
+        effect="off-loaded",
+        cost="30 us a file",
+    ),
+    Patch(
+        name="input",
+        why="waiting for a line that a user types, in a debugger say, stops every request",
+        replacements=(wrapped("builtins:input", FILES + "asking"),),
+        module="builtins",
+        effect="off-loaded",
+        cost="30 us a line",
+    ),
+    Patch(
+        name="file-objects",
+        why="what `open` returns reads and writes where it is; elsewhere, two greenlets that share one would get "
+        "RuntimeError (reentrant call)",
+        module="io",
+        effect="blocks",
+        remedy="for large files: hublet.offload(file.read), os.pread, os.sendfile or shutil.copyfile",
     ),
 )
