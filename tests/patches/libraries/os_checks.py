@@ -15,8 +15,9 @@ from functools import partial
 from pathlib import Path
 
 import gevent
+from gevent.queue import Queue
 from hublet.runtime.limits import OFFLOAD_FILE_PIECE
-from hublet.runtime.offload import POOL
+from hublet.runtime.offload import POOL, offload
 
 from .probe import assert_raises, assert_undone, assert_yields, killed_inside, measured
 
@@ -128,6 +129,26 @@ def check_a_kill_inside_a_read_loses_nothing() -> None:
     assert os.read(reader, 10) == b"answer"
 
 
+def check_on_the_hub_and_in_native_threads_calls_are_plain() -> None:
+    reader, writer = os.pipe()
+    done: Queue[bytes] = Queue()
+
+    def on_hub() -> None:
+        os.write(writer, b"hub")
+        done.put(os.read(reader, 10))
+
+    gevent.get_hub().loop.run_callback(on_hub)
+    assert done.get(timeout=10) == b"hub"
+    elsewhere = gevent.spawn(offload, os.read, reader, 10)  # waits in the kernel
+    gevent.sleep(0.02)
+    assert offload(os.write, writer, b"thread") == 6
+    assert elsewhere.get(timeout=10) == b"thread"
+    with tempfile.TemporaryFile() as file:
+        offload(os.fsync, file.fileno())
+    os.close(reader)
+    os.close(writer)
+
+
 def check_large_pieces_of_files_are_moved_elsewhere() -> None:
     for size, calls in ((OFFLOAD_FILE_PIECE - 1, 0), (OFFLOAD_FILE_PIECE, 1), (OFFLOAD_FILE_PIECE + 1, 1)):
         with tempfile.TemporaryFile() as file, tempfile.TemporaryFile() as copy:
@@ -198,7 +219,7 @@ def check_waits_for_children_yield() -> None:
         children = {child() for _ in range(3)}
         assert {os.wait()[0], os.wait3(0)[0], os.wait4(-1, 0)[0]} == children
     assert turned.elapsed < 2
-    assert turned.stall < 0.1
+    assert turned.stall < SLOW / 2 + 0.05, turned
     for call in (os.wait, lambda: os.wait3(0), lambda: os.wait4(-1, 0), lambda: os.wait4(1, 0)):
         assert_raises(ChildProcessError, call)
     assert_raises(ChildProcessError, lambda: os.waitid(os.P_ALL, 0, os.WEXITED))

@@ -18,7 +18,7 @@ import gevent
 from gevent.monkey import get_original
 from hublet import patch_all
 
-from .probe import assert_raises, assert_undone, assert_yields, killed_inside, measured
+from .probe import ATTEMPTS, assert_raises, assert_undone, assert_yields, killed_inside, measured
 
 SLOW = 0.2
 PROCESSES = 6
@@ -49,10 +49,12 @@ def who_turned() -> tuple[set[int], bytes, int]:
 
 def assert_at_once(operation: Callable[[], object]) -> None:
     """Assert that as many operations as there are processes take no longer than half of them in a row."""
-    with measured() as many:
-        gevent.joinall([gevent.spawn(operation) for _ in range(PROCESSES)], raise_error=True, timeout=20)
-    assert many.elapsed < PROCESSES / 2 * SLOW, many
-    assert many.stall < CROWDED, many
+    for _ in range(ATTEMPTS):
+        with measured() as many:
+            gevent.joinall([gevent.spawn(operation) for _ in range(PROCESSES)], raise_error=True, timeout=20)
+        if many.elapsed < PROCESSES / 2 * SLOW and many.stall < CROWDED:
+            return
+    raise AssertionError(many)
 
 
 def check_pools_yield() -> None:
@@ -130,7 +132,7 @@ def check_locks_that_processes_share() -> None:
         assert killed_inside(lock.acquire, 0.02) < 0.1
         with lock:
             pass
-    assert turned.stall < CROWDED
+    assert turned.stall < 2 * SLOW  # of four for which it waits
     child.join()
     assert child.exitcode == 0
 
