@@ -94,6 +94,17 @@ PATCHES: Final = (
         remedy="make one context, or one session of requests, client of httpx or pool of urllib3, and keep it",
     ),
     Patch(
+        name="https-contexts",
+        why="each connection of http.client and urllib.request reads all the authorities: 30 ms, with 3.0 up to 100",
+        replacements=(
+            Replacement(
+                "http.client:HTTPSConnection.__init__", "hublet.patches.libraries.https_contexts:connecting", wraps=True
+            ),
+        ),
+        module="http.client",
+        cost="a connection: 22 ms -> 16 us",
+    ),
+    Patch(
         name="Pillow",
         why="decoding, resizing and encoding images compute, though they let other threads run",
         module="PIL",

@@ -10,8 +10,10 @@ import os
 import ssl
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from http.client import HTTPSConnection
 
 import argon2
 import argon2.low_level
@@ -31,6 +33,7 @@ ATTEMPTS = 4
 
 def assert_elsewhere(operation: Callable[[], object], calls: int = 1) -> None:
     """Assert how many calls elsewhere an operation makes."""
+    gevent.get_hub()  # without one every call is plain
     before = POOL.statistics().finished
     operation()
     assert POOL.statistics().finished - before == calls
@@ -44,6 +47,18 @@ def assert_turns(operation: Callable[[], object]) -> None:
         if turned.elapsed > 2 * STALL and turned.stall < max(STALL, turned.elapsed / 4):
             return
     raise AssertionError(turned)
+
+
+@contextmanager
+def patched_environ(**variables: str) -> Iterator[None]:
+    """Set variables for a while."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def check_keys() -> None:
@@ -126,6 +141,27 @@ def check_certificates() -> None:
     assert paths == ssl.get_default_verify_paths()
 
 
+def check_contexts_of_https_connections_are_shared() -> None:
+    first, second = HTTPSConnection("a.example"), HTTPSConnection("b.example", 444, timeout=3, context=None)
+    shared = vars(first)["_context"]
+    assert vars(second)["_context"] is shared
+    assert shared.check_hostname
+    assert shared.verify_mode == ssl.CERT_REQUIRED
+    mine = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    assert vars(HTTPSConnection("a.example", context=mine))["_context"] is mine
+    with tempfile.TemporaryDirectory() as place, patched_environ(SSL_CERT_DIR=place):
+        other = vars(HTTPSConnection("a.example"))["_context"]
+        assert other is not shared
+        os.utime(place, (1, 1))
+        assert vars(HTTPSConnection("a.example"))["_context"] is not other
+    vars(ssl)["_create_default_https_context"], before = lambda: mine, vars(ssl)["_create_default_https_context"]
+    try:
+        assert vars(HTTPSConnection("a.example"))["_context"] is mine
+    finally:
+        vars(ssl)["_create_default_https_context"] = before
+    assert vars(HTTPSConnection("a.example"))["_context"] is vars(HTTPSConnection("b.example"))["_context"]
+
+
 def check_offload_by_hand() -> None:
     assert_elsewhere(lambda: hublet.offload(abs, -1))
 
@@ -137,4 +173,5 @@ def check_undo() -> None:
     assert_undone("lzma", lzma)
     assert_undone("bcrypt", bcrypt)
     assert_undone("argon2-cffi", argon2.low_level)
+    assert_undone("https-contexts", HTTPSConnection)
     assert_undone("ssl-certificates", ssl.SSLContext)
