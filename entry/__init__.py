@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         SettingsError,
         UnsupportedPlatformError,
     )
+    from .runtime.offload import offload
     from .servers.server import WSGIServer
     from .servers.settings import Settings
     from .servers.websocket.applications import websockets
@@ -43,6 +44,7 @@ __all__ = [
     "WSGIServer",
     "__version__",
     "broadcast",
+    "offload",
     "patch_all",
     "serve",
     "websockets",
@@ -60,6 +62,7 @@ HOMES = {
     "UnsupportedPlatformError": ".runtime.errors",
     "WSGIServer": ".servers.server",
     "broadcast": ".servers.websocket.broadcast",
+    "offload": ".runtime.offload",
     "patch_all": ".patches.patching",
     "serve": ".serving",
     "websockets": ".servers.websocket.applications",

@@ -162,3 +162,18 @@ SQLITE_LONG_SLICES: Final = 10
 SQLITE_LONG_STATEMENTS: Final = 1024
 # Pages of a backup between two turns of the hub: about a megabyte.
 SQLITE_BACKUP_PAGES: Final = 256
+
+# From these sizes on the standard library's calls are made elsewhere, though the hub could make them itself: what they
+# cost there, on a busy machine, is several times what handing them over does (20 to 30 microseconds). A read of a file
+# copies 256 KiB in 60 microseconds when the kernel has them, and waits for milliseconds when it has to fetch them.
+OFFLOAD_FILE_PIECE: Final = 256 * KIB
+
+# Where the kernel tells nobody (locks of files, semaphores of other processes), one tries again after this pause, which
+# doubles each time up to the longest: a lock held briefly is had at once, and a thousand who wait cost the hub little.
+RETRY_FIRST: Final = 0.0005
+RETRY_LONGEST: Final = 0.02
+# What is hashed or compressed elsewhere, by its size or rounds: sha256 of 64 KiB takes 40 microseconds, 4 KiB with zlib
+# 60 (expanding them may make them a thousand times as large), and 100 rounds of PBKDF2 60.
+OFFLOAD_HASH: Final = 64 * KIB
+OFFLOAD_DEFLATE: Final = 4 * KIB
+OFFLOAD_ROUNDS: Final = 100

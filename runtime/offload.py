@@ -130,6 +130,7 @@ class Offload:
     def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function` on a native thread and return what it returns; other greenlets run meanwhile.
 
+        For calls that compute, or wait in C, and let other threads run: `hublet.offload(image.resize, (640, 480))`.
         It sees a copy of the caller's context variables. Raises what it raises, OffloadQueueFull if too many calls wait
         already, or, once it has ended, what was thrown at the greenlet meanwhile (GreenletExit, gevent.Timeout), and
         then its result is lost.

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from ..replacement import Patch
-from . import asynchronous, cooperative, databases, networking
+from . import asynchronous, cooperative, cpu, databases, networking, stdlib
 
 CATALOGUE: Final[tuple[Patch, ...]] = (
+    *stdlib.PATCHES,
+    *cpu.PATCHES,
     *databases.PATCHES,
     *networking.PATCHES,
     *asynchronous.PATCHES,

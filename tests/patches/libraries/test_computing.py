@@ -1,0 +1,11 @@
+"""Hashes, passwords, compression and certificates under `hublet.patch_all()`, in a process of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from .probe import assert_checks, run_checks
+
+
+def test_computing(subtests: pytest.Subtests) -> None:
+    assert_checks(subtests, run_checks("computing_checks"))
