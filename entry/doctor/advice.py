@@ -18,7 +18,7 @@ OPERATIONS: Final = frozenset(
     | {"fetchone", "fetchmany", "fetchall", "copy_expert", "copy_from", "copy_to", "ping"}
 )
 GENERIC: Final = (
-    "if it waits in compiled code, or computes there without the GIL, hublet.runtime.offload.offload(function, ...) "
+    "if it waits in compiled code, or computes there without the GIL, hublet.offload(function, ...) "
     "runs it on a native thread; Python code that computes needs a process of its own, or gevent.sleep(0) now and then"
 )
 

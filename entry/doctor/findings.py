@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Status = Literal["cooperative", "patched", "off-loaded", "blocks", "off", "unknown"]
+Status = Literal["cooperative", "patched", "off-loaded", "blocks", "off", "unknown", "note"]
 
 
 @dataclass(frozen=True, slots=True)

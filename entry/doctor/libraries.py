@@ -13,7 +13,7 @@ from ..patches.stdlib import is_standard_library_patched
 from .findings import Library, Status
 from .shared_objects import Suspect, find_suspects
 
-UNKNOWN_REMEDY = "measure it (--probe, --watch); hublet.runtime.offload.offload(function, ...) runs a call elsewhere"
+UNKNOWN_REMEDY = "measure it (--probe, --watch); hublet.offload(function, ...) runs a call elsewhere"
 
 
 def describe_libraries(registry: Registry) -> list[Library]:
@@ -21,7 +21,7 @@ def describe_libraries(registry: Registry) -> list[Library]:
     found = [standard_library()]
     found += [describe(each) for each in registry.outcomes.values() if is_loaded(each.patch.module)]
     found += describe_suspects(find_suspects(), known_packages(registry))
-    order = ("blocks", "unknown", "off", "off-loaded", "patched", "cooperative")
+    order = ("blocks", "unknown", "off", "off-loaded", "patched", "cooperative", "note")
     return sorted(found, key=lambda each: (order.index(each.status), each.name))
 
 
@@ -46,6 +46,8 @@ def describe(outcome: Outcome) -> Library:
     elif outcome.state == "refused":
         status, cost = "blocks", ""
         remedy = f"{outcome.problem}; tested: {patch.versions or 'another Python'}" + (remedy and f"; {remedy}")
+    elif outcome.state == "known" and not patch.distribution:
+        status = "note"  # of the standard library's, which every application has loaded
     elif outcome.state == "waiting":
         status, cost, remedy = "blocks", "", "it was loaded without its patch: call hublet.patch_all()"
     return Library(name, outcome.version, status, cost, patch.why, remedy)

@@ -29,7 +29,7 @@ KINDS: Final = (
         "concurrent.futures.thread",
         "ThreadPoolExecutor",
         False,
-        "its workers are greenlets: work on the CPU stops every request; hublet.runtime.offload.offload(function, ...) "
+        "its workers are greenlets: work on the CPU stops every request; hublet.offload(function, ...) "
         "runs it on a native thread",
     ),
     (

@@ -70,7 +70,7 @@ APSW: Final = Patch(
     why="a wait for another connection's lock stops every request",
     replacements=(Replacement("apsw:Connection", "hublet.patches.libraries.apsw:Connection"),),
     cost="0.8 -> 0.8 us a SELECT 1",
-    remedy="long statements do not yield: off-load them (hublet.runtime.offload), or use sqlite3",
+    remedy="long statements do not yield: off-load them (hublet.offload), or use sqlite3",
 )
 
 #: What runs a query: results are computed while they are fetched. The rest builds relations.

@@ -21,7 +21,7 @@ from time import sleep
 def app(environ, start_response):
     start_response("200 OK", [])
     if environ["PATH_INFO"] == "/hash":
-        hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 500_000)
+        hashlib.sha256(bytes(100_000_000))
     else:
         sleep(0.15)
     return [environ["PATH_INFO"].encode()]
@@ -61,8 +61,8 @@ def test_a_line_that_blocks_in_a_worker_is_reported_with_its_remedy(tmp_path: Pa
     (line,) = [each for each in report["lines"] if (each["file"], each["line"]) == (str(tmp_path / "shop.py"), 7)]
     assert (line["function"], line["count"]) == ("app", 1)
     assert line["longest"] > 0.02
-    assert line["source"].startswith("hashlib.pbkdf2_hmac(")
-    assert "offload" in line["remedy"] or "pbkdf2" in line["remedy"]
+    assert line["source"].startswith("hashlib.sha256(")
+    assert "hublet.offload(" in line["remedy"]
     assert report["status"] == 0
     assert process.returncode == 1
 

@@ -73,7 +73,7 @@ def check_unpickling_is_done_by_the_caller(port: int) -> None:
     assert set(Reconstructed.where) == {gevent.getcurrent()}
 
 
-class Forgiving(pylibmc.Client):  # type: ignore[misc]
+class Forgiving(pylibmc.Client):
     """What its documentation shows: values that cannot be unpickled any more are not there."""
 
     def deserialize(self, data: bytes, flags: int) -> Any:
