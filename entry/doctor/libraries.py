@@ -46,8 +46,8 @@ def describe(outcome: Outcome) -> Library:
     elif outcome.state == "refused":
         status, cost = "blocks", ""
         remedy = f"{outcome.problem}; tested: {patch.versions or 'another Python'}" + (remedy and f"; {remedy}")
-    elif outcome.state == "known" and not patch.distribution:
-        status = "note"  # of the standard library's, which every application has loaded
+    elif outcome.state == "known" and patch.module == "io":
+        status = "note"  # file objects: every application has them
     elif outcome.state == "waiting":
         status, cost, remedy = "blocks", "", "it was loaded without its patch: call hublet.patch_all()"
     return Library(name, outcome.version, status, cost, patch.why, remedy)
