@@ -6,7 +6,7 @@ declare -A provides=(
     [gcc]=gcc [valgrind]=valgrind [node]=nodejs [npm]=npm
     # Servers that drivers are tested with, and what finds the libraries that drivers are compiled against.
     [mariadbd]=mariadb-server-core [my_print_defaults]=mariadb-client-core [memcached]=memcached
-    [redis-server]=redis-server [slapd]=slapd [pkg-config]=pkg-config
+    [redis-server]=redis-server [slapd]=slapd [nats-server]=nats-server [pkg-config]=pkg-config
 )
 # Of what is compiled here: the WebSocket load generator, bjoern, mysqlclient and mariadb, python-ldap. And a driver.
 declare -A headers=(
@@ -24,6 +24,7 @@ for header in "${!headers[@]}"; do
     [ -e "/usr/include/$header" ] || missing+=("${headers[$header]}")
 done
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql) # off PATH, and so are its programs
+python3 -c 'import test.support' 2>/dev/null || missing+=(libpython3-testsuite) # CPython's own tests of sqlite3
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     echo "these programs are needed and missing; install the packages: ${missing[*]}" >&2

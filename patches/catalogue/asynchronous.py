@@ -46,6 +46,10 @@ PATCHES: Final = (
     Patch(
         "aiohttp", IN_GREENLETS, module="aiohttp", distribution="aiohttp", versions=">=3.11,<4", effect="cooperative"
     ),
+    Patch(
+        "asyncpg", IN_GREENLETS, module="asyncpg", distribution="asyncpg", versions=">=0.30,<1", effect="cooperative"
+    ),
+    Patch("nats-py", IN_GREENLETS, module="nats", distribution="nats-py", versions=">=2.9,<3", effect="cooperative"),
     Patch("asgiref", IN_GREENLETS, module="asgiref", distribution="asgiref", versions=">=3.8,<4", effect="cooperative"),
     Patch(
         "uvloop",

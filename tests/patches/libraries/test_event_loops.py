@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from .probe import assert_checks, run_checks
+from .servers.nats import nats_server
+from .servers.postgresql import PostgreSQL
+
 START = """
 import hublet
 assert hublet.patch_all() == ()
@@ -268,3 +272,10 @@ def test_undoing_leaves_asyncio_identical() -> None:
         print(json.dumps([changed == len(patch.replacements), after == before]))
         """
     ) == [True, True]
+
+
+def test_asyncpg_and_nats(postgresql: PostgreSQL, subtests: pytest.Subtests) -> None:
+    with nats_server() as port:
+        url = f"postgresql://{postgresql.user}@{postgresql.host}:{postgresql.port}/{postgresql.dbname}"
+        found = run_checks("asynchronous_checks", dsn=url, port=port)
+    assert_checks(subtests, found)
