@@ -17,7 +17,7 @@ import gevent
 from .check import check
 from .gunicorn_file import NO_FILE, converted, read_gunicorn_file
 from .gunicorn_hooks import hooks_of
-from .patches.patching import REGISTRY, add_third_party, patch_all
+from .patches.patching import REGISTRY, add_third_party, patch_libraries
 from .patches.registry import UnknownPatch
 from .patches.replacement import resolved
 from .process import with_passed_sockets
@@ -123,19 +123,19 @@ def run_command(arguments: Sequence[str], early_imports: Sequence[str]) -> int:
         sourced = dataclasses.replace(sourced, warnings=(*sourced.warnings, *gunicorn_file.ignored))
     hooks = hooks_of(gunicorn_file, sourced.settings)
     if command == "check":
-        patch_libraries(sourced)
+        patch_as_set(sourced)
         return check(sourced, target)
     if sourced.settings.reload and lifeline is None:
         return run_reloader(sourced, directory, find_file(os.environ, directory, config)[0])
     if sourced.settings.workers != 1 and lifeline is None and ends is None:
         return run_supervisor(sourced, target, inherited, hooks)
-    warnings = [*early_imports, *patch_libraries(sourced), *sourced.warnings]
+    warnings = [*early_imports, *patch_as_set(sourced), *sourced.warnings]
     if lifeline is not None:
         return run_target(settings_of_child(sourced), target, warnings, inherited, lifeline, hooks=hooks)
     return run_target(sourced, target, warnings, inherited, ends=ends, hooks=hooks)
 
 
-def patch_libraries(sourced: SourcedSettings) -> tuple[str, ...]:
+def patch_as_set(sourced: SourcedSettings) -> tuple[str, ...]:
     """Have libraries patched as they are imported. Returns warnings; raises SettingsError for an unknown name."""
     settings = sourced.settings
     add_third_party()
@@ -145,7 +145,7 @@ def patch_libraries(sourced: SourcedSettings) -> tuple[str, ...]:
         except UnknownPatch as error:
             raise sourced.error(name, str(error)) from None
     POOL.threads, POOL.queue = settings.offload_threads, settings.offload_queue
-    return patch_all(patch=settings.patch, no_patch=settings.no_patch)
+    return patch_libraries(patch=settings.patch, no_patch=settings.no_patch)
 
 
 class CommandLine(NamedTuple):

@@ -37,7 +37,12 @@ def patch_all(*, patch: Iterable[str] = (), no_patch: Iterable[str] = ()) -> tup
     this there is no undo. Returns a line of text for everything that stays blocking. Raises ValueError for a name that
     no patch has.
     """
-    problems = [*patch_standard_library()]
+    return (*patch_standard_library(), *patch_libraries(patch=patch, no_patch=no_patch))
+
+
+def patch_libraries(*, patch: Iterable[str] = (), no_patch: Iterable[str] = ()) -> tuple[str, ...]:
+    """What `patch_all` does after patching the standard library."""
+    problems: list[str] = []
     add_third_party()
     REGISTRY.report = problems.append
     try:

@@ -30,6 +30,8 @@ import gevent
 import pytest
 from gevent import get_hub, socket
 from greenlet import greenlet
+from hublet.patches.patching import REGISTRY
+from hublet.patches.stdlib import is_standard_library_patched
 from hublet.servers.server import WSGIServer
 from hublet.servers.settings import Settings
 
@@ -38,6 +40,14 @@ ROOT = Path(__file__).parent.parent
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+@pytest.fixture(autouse=True)
+def this_process_stays_unpatched() -> Iterator[None]:
+    """Take back what a test has patched here: pytest's own threads would wait for a hub that nobody turns."""
+    yield
+    REGISTRY.undo()
+    assert not is_standard_library_patched(), "a test has patched the process of all tests: run that in a child"
 
 
 @pytest.hookimpl(wrapper=True)

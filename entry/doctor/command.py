@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import gevent
 
-from ..cli import Parser, add_option, patch_libraries
+from ..cli import Parser, add_option, patch_as_set
 from ..loader import load_application
 from ..patches.captures import find_captures
 from ..patches.early_imports import explain
@@ -118,7 +118,7 @@ def examine(
     """Do what the options say, short of printing it."""
     directory = Path.cwd()
     sourced = resolve_settings(given, os.environ, directory, options.config)
-    problems = [*early_imports, *patch_libraries(sourced), *sourced.warnings]
+    problems = [*early_imports, *patch_as_set(sourced), *sourced.warnings]
     if options.self_test:
         return Findings("the self-test", problems=problems, measured=self_test(options.operations))
     (target,) = words

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[3]
 AT_ONCE = 20
 LONGEST_STALL = 0.050  # seconds
 TICK = 0.005
-ATTEMPTS = 3  # a loaded machine may stop a process for longer than that, but not each time
+ATTEMPTS = 6  # a loaded machine may stop a process for longer than that, but not each time
 PATIENCE = 120.0
 
 CHECK_PATIENCE = 30.0  # of one check, which hangs if it takes longer
