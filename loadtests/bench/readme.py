@@ -21,7 +21,7 @@ TABLE: Final = (
     ("io-1000", "waiting 50 ms, 1,000 at once"), ("postgres", "PostgreSQL"), ("mixed", "among slow clients"),
 )  # fmt: skip
 DROPPED: Final = "drops"
-OURS: Final = ("hublet", "gunicorn hublet", "hublet callback", "hublet blocking", "hublet tls")
+OURS: Final = ("hublet", "hublet 2 workers", "gunicorn hublet", "hublet callback", "hublet blocking", "hublet tls")
 
 Cases = dict[str, Any]
 
