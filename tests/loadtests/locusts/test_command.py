@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -180,7 +181,7 @@ def test_locusts_own_page(target: ServedProcess, tmp_path: Path) -> None:
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as response:
                     return b"Locust" in response.read()
-            except ConnectionError:
+            except (ConnectionError, urllib.error.URLError):
                 return False
 
         wait_until(answers, lambda: "locust's page does not answer")
