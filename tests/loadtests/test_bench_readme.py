@@ -34,10 +34,10 @@ def test_the_committed_block_is_what_the_committed_data_give() -> None:
     assert readme == with_block(readme, write_block(read_cases()))
 
 
-def test_the_table_is_in_the_order_of_the_first_case_and_names_who_drops() -> None:
+def test_the_table_is_in_the_order_of_the_first_case_and_names_who_failed() -> None:
     lines = write_block(CASES).splitlines()
     assert [line.split() for line in lines[3:6]] == [
-        ["bjoern", "1,200", "\\-"], ["**hublet**", "1,000", "500"], ["cheroot", "drops", "\\-"],
+        ["bjoern", "1,200", "\\-"], ["**hublet**", "1,000", "500"], ["cheroot", "failed", "\\-"],
     ]  # fmt: skip
 
 
