@@ -91,6 +91,8 @@ def test_servers_with_threads_have_as_many_as_the_others_where_requests_wait(nam
     assert "granian" not in commands
 
 
-@pytest.mark.parametrize("name, option", [("gunicorn gthread", "--worker-connections"), ("waitress", "use-poll")])
+@pytest.mark.parametrize(
+    "name, option", [("gunicorn gthread", "--worker-connections"), ("waitress", "use-poll"), ("uWSGI gevent", "4096")]
+)
 def test_no_server_refuses_ten_thousand_connections_by_its_settings(name: str, option: str) -> None:
     assert any(option in part for part in BY_NAME[name].command)

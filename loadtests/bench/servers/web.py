@@ -128,7 +128,7 @@ WEB_SERVERS: Final = (
         "uWSGI gevent",
         (
             "$scripts/uwsgi", "--http", "$host:$port", "--http-keepalive", "--module", "$app", "--gevent", "2000",
-            "--gevent-monkey-patch", "--master", "--die-on-term", "--listen", "1024", "--disable-logging",
+            "--gevent-monkey-patch", "--master", "--die-on-term", "--listen", "4096", "--disable-logging",
         ),
         peer_distributions("uwsgi", "gevent"),
         frozenset({WSGI, YIELDS, FILES}),
