@@ -78,6 +78,8 @@ def decide(options: argparse.Namespace, tested: Any, result: dict[str, Any]) -> 
     else:
         within = [each for each in tested.samples if each["at"] <= options.time]
         verdict = judge(result["total"], within, options.max_p99, options.max_errors, max_silence(options))
+    if tested.server_failed is not None:
+        verdict.held, verdict.line = False, f"did not hold: {tested.server_failed}"
     if tested.interrupted:
         verdict.notes.append("interrupted before its end")
     explain(verdict, tested.samples, result["blockers"])

@@ -47,6 +47,7 @@ class Run:
         self.samples: list[dict[str, Any]] = []
         self.statistics = None if statistics is None else StatisticsReader(statistics)
         self.interrupted = False
+        self.server_failed: ServerFailed | None = None
 
     def make_shape(self) -> None:
         """Give the environment the shape that was asked for."""
@@ -59,7 +60,7 @@ class Run:
         self.environment.shape_class = shape
 
     def execute(self, server: TestedServer | None) -> None:
-        """Make the load, to the end of the shape. Raises ServerFailed if the server ends before."""
+        """Make the load, to the end of the shape, or of the server, which `server_failed` then tells."""
         self.make_shape()
         runner = self.make_runner()
         if self.statistics is not None:
@@ -73,7 +74,9 @@ class Run:
                 gevent.sleep(SAMPLE_INTERVAL)
                 self.sample(runner)
                 if server is not None and server.status() is not None:
-                    raise ServerFailed(f"the server ended with status {server.status()} under load", server.log_tail())
+                    problem = f"the server ended with status {server.status()} under load"
+                    self.server_failed = ServerFailed(problem, server.log_tail())
+                    break
             if self.options.master:
                 self.await_workers(runner)
                 self.sample(runner)

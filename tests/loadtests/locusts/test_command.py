@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 import urllib.error
@@ -128,6 +129,26 @@ def test_an_application_that_cannot_be_loaded(loadtest: Loadtest) -> None:
     assert done.status == 1
     assert "the server ended with status 1; the end of its log:" in done.errors
     assert "cannot load the application 'loadtests.nothing:app'" in done.errors
+
+
+def test_a_server_that_ends_under_load_has_a_report(loadtest: Loadtest, tmp_path: Path) -> None:
+    (tmp_path / "crashing.py").write_text(
+        "import itertools, os\n"
+        "number = itertools.count()\n"
+        "def app(environ, start_response):\n"
+        "    if next(number) == 200:\n"
+        "        os.write(2, b'out of luck\\n')\n"
+        "        os._exit(9)\n"
+        "    start_response('200 OK', [('Content-Length', '2')])\n"
+        "    return [b'ok']\n"
+    )
+    path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    done = loadtest("crashing:app", "--users", "2", *SHORT, "--max-errors", "100%", PYTHONPATH=path)
+    assert done.status == 1
+    assert done.output.startswith("did not hold: the server ended with status 9 under load; the end of its log:\n")
+    assert "out of luck" in done.output
+    assert not done.report["verdict"]["held"]
+    assert done.report["samples"]
 
 
 def test_a_wrong_option_of_the_server(loadtest: Loadtest) -> None:
