@@ -54,7 +54,9 @@ def to_markdown(run: Run, charts: Mapping[str, str] = MappingProxyType({})) -> s
         "interleaved; figures are medians over the rounds, with the least and the greatest beside them. A server that "
         "dropped a request, or failed in a round, is not ranked, however fast it was. "
         f'"{SUBJECT} is" says how many times as good {SUBJECT} was, as a ratio '
-        "of these medians: such ratios can be compared with those of other machines, the figures themselves cannot.",
+        "of these medians: such ratios can be compared with those of other machines, the figures themselves cannot. "
+        "The load generators ask again only after the answer (coordinated omission): while a server serves some of its "
+        "connections and neglects others, p50 and p99 are mostly those of the former.",
         f"## Where {SUBJECT} is not first",
         "\n".join(losses) or "Nowhere in this run.",
         "## Targets",

@@ -1,7 +1,7 @@
 """The committed counts, for each environment that they were made in, and how new ones are held against them.
 
-Another Python, gevent, compiler or valgrind makes other counts, and so does a processor without AVX2, for which the C
-library chooses other functions. Counts are compared with those of the same environment only.
+Another Python, gevent, compiler, Cython or valgrind makes other counts, and so does a processor without AVX2, for which
+the C library chooses other functions. Counts are compared with those of the same environment only.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ BASELINE: Final = Path(__file__).with_name("baseline.json")
 # More than this is a regression. Two runs of the same source differ by less than half a percent.
 GROWTH_PERCENT: Final = 3
 COMPILED_BY: Final = re.compile(rb"(?:GCC: \([^)\0]*\) [\d.]+|clang version [\d.]+)")
+WRITTEN_BY: Final = re.compile(rb"_cython_(\d+_\d+_\w+)")
 
 Counts = Mapping[str, int]
 Environment = Mapping[str, str]
@@ -36,6 +37,7 @@ def describe_environment() -> dict[str, str]:
         "greenlet": metadata.version("greenlet"),
         "gevent-websocket": metadata.version("gevent-websocket"),
         "compiler": core_compiler(Path(connection.__file__)),
+        "cython": core_cython(Path(connection.__file__)),
         "libc": " ".join(platform.libc_ver()),
         "processor": f"{platform.machine()}, {'with' if has_avx2() else 'without'} AVX2",
         "valgrind": program("valgrind", "--version")() or "not installed",
@@ -46,6 +48,12 @@ def core_compiler(module: Path) -> str:
     """Read the compiler of a compiled module from its `.comment` section."""
     found = COMPILED_BY.search(module.read_bytes())
     return found.group().decode() if found else "unknown"
+
+
+def core_cython(module: Path) -> str:
+    """Read the Cython of a compiled module from the name that it gives to what its modules share."""
+    found = WRITTEN_BY.search(module.read_bytes())
+    return found.group(1).decode().replace("_", ".") if found else "unknown"
 
 
 def has_avx2() -> bool:

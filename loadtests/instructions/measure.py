@@ -12,12 +12,14 @@ import re
 import shutil
 import socket
 import statistics
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
 from ..bench.errors import RoundFailed
-from ..bench.launch import Probe, Running, running
+from ..bench.launch import ROOT, Probe, Running, running
 from ..bench.servers.server import Server
 from .marks import LIBRARY_VARIABLE, START, build_marks
 from .traces import TRACES, Trace, connect, http
@@ -42,6 +44,8 @@ def measure(package: Path | None = None) -> dict[str, int]:
     """
     if shutil.which(VALGRIND) is None:
         raise RoundFailed(MISSING)
+    if package is not None:
+        require_imported(package)
     with tempfile.TemporaryDirectory(prefix="hublet-instructions-") as name:
         directory = Path(name)
         core = min(os.sched_getaffinity(0))
@@ -53,6 +57,17 @@ def measure(package: Path | None = None) -> dict[str, int]:
 
 
 PROBE: Final = Probe("/", b"Hello, World!")
+
+
+def require_imported(package: Path) -> None:
+    """Raise RoundFailed unless the server will import the hublet of that folder: else one is compared with itself."""
+    run = subprocess.run(
+        [sys.executable, "-c", "import hublet; print(hublet.__file__)"],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(package)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if not run.stdout.startswith(f"{package}{os.sep}"):
+        found = run.stdout.strip() or run.stderr.strip()[-500:]
+        raise RoundFailed(f"not the hublet of {package} would be counted, but {found}")
 
 
 def counted_server(package: Path | None) -> Server:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from .options import USAGE_ERROR, parse_options
 from .report import write_report
 from .server import TestedServer
 from .verdict import Verdict, explain, judge, judge_knee
+from .visits import LISTENING
 
 NEEDED: Final = {"locust": "locust", "websocket": "websocket-client", "socketio": "python-socketio"}
 REMEDY: Final = "pip install 'hublet[loadtest]'"
@@ -74,11 +76,22 @@ def decide(options: argparse.Namespace, tested: Any, result: dict[str, Any]) -> 
     if tested.knee is not None:
         verdict = judge_knee(tested.knee, tested.environment.shape_class.finished)
     else:
-        verdict = judge(result["total"], tested.samples, options.max_p99, options.max_errors)
+        within = [each for each in tested.samples if each["at"] <= options.time]
+        verdict = judge(result["total"], within, options.max_p99, options.max_errors, max_silence(options))
+    if tested.server_failed is not None:
+        verdict.held, verdict.line = False, f"did not hold: {tested.server_failed}"
     if tested.interrupted:
         verdict.notes.append("interrupted before its end")
     explain(verdict, tested.samples, result["blockers"])
     return verdict
+
+
+def max_silence(options: argparse.Namespace) -> float:
+    """For how long there may be no response at all: users ask again after a pause, but those who only listen do not."""
+    if options.locustfile or all(visit.kind in LISTENING for visit in options.visit):
+        return math.inf
+    bound: float = options.max_p99 + options.pause
+    return bound
 
 
 def summarise(tested: Any, run: Any) -> dict[str, Any]:

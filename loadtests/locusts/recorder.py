@@ -14,18 +14,26 @@ from ..runtime.histogram import Histogram
 REPORT_KEY: Final = "hublet"
 
 
+class Unanswered(Exception):
+    """The failure of a request that was still waiting for its answer when the test was over."""
+
+    def __init__(self) -> None:
+        super().__init__("no answer until the test was over")
+
+
 @dataclass(slots=True)
 class Totals:
-    """Sums: response times in seconds, requests, failures, and bytes received."""
+    """Sums: response times in seconds, requests, failures, bytes received, and failures that are `Unanswered`."""
 
     times: Histogram
     requests: int = 0
     failures: int = 0
     received: int = 0
+    unanswered: int = 0
 
     def copy(self) -> Totals:
         """The sums as they are now."""
-        return Totals(self.times.copy(), self.requests, self.failures, self.received)
+        return Totals(self.times.copy(), self.requests, self.failures, self.received, self.unanswered)
 
     def __sub__(self, earlier: Totals) -> Totals:
         """What has come since `earlier`."""
@@ -34,6 +42,7 @@ class Totals:
             self.requests - earlier.requests,
             self.failures - earlier.failures,
             self.received - earlier.received,
+            self.unanswered - earlier.unanswered,
         )
 
     @property
@@ -64,15 +73,18 @@ class Recorder:
         totals.received += response_length or 0
         if exception is not None:
             totals.failures += 1
-        totals.times.add((response_time or 0) / 1000)
+            totals.unanswered += isinstance(exception, Unanswered)
+        if response_time is not None:
+            totals.times.add(response_time / 1000)
 
     def _on_report_to_master(self, client_id: str, data: dict[str, Any]) -> None:
         since, self._sent = self._totals - self._sent, self._totals.copy()
-        data[REPORT_KEY] = [since.times.counts, since.requests, since.failures, since.received]
+        data[REPORT_KEY] = [since.times.counts, since.requests, since.failures, since.received, since.unanswered]
 
     def _on_worker_report(self, client_id: str, data: dict[str, Any]) -> None:
-        counts, requests, failures, received = data[REPORT_KEY]
+        counts, requests, failures, received, unanswered = data[REPORT_KEY]
         self._totals.times += Histogram(counts)
         self._totals.requests += requests
         self._totals.failures += failures
         self._totals.received += received
+        self._totals.unanswered += unanswered

@@ -39,13 +39,15 @@ class Run:
             if options.locustfile
             else make_users(options.visit, host, options.pause)
         )
-        patience = WORKERS_STOP_TIMEOUT if options.master else STOP_TIMEOUT
+        # Not less than an answer may take: what is cut off then has failed.
+        patience = max(WORKERS_STOP_TIMEOUT if options.master else STOP_TIMEOUT, options.max_p99)
         self.environment: Any = Environment(user_classes=users, host=host, stop_timeout=patience)
         self.recorder = Recorder(self.environment.events)
         self.knee: Knee | None = None
         self.samples: list[dict[str, Any]] = []
         self.statistics = None if statistics is None else StatisticsReader(statistics)
         self.interrupted = False
+        self.server_failed: ServerFailed | None = None
 
     def make_shape(self) -> None:
         """Give the environment the shape that was asked for."""
@@ -58,9 +60,11 @@ class Run:
         self.environment.shape_class = shape
 
     def execute(self, server: TestedServer | None) -> None:
-        """Make the load, to the end of the shape. Raises ServerFailed if the server ends before."""
+        """Make the load, to the end of the shape, or of the server, which `server_failed` then tells."""
         self.make_shape()
         runner = self.make_runner()
+        if self.statistics is not None:
+            self.statistics.skip()
         self.began = time.time()
         self._clock, self._before = time.monotonic(), self.recorder.totals()
         self._cpu = time.process_time()
@@ -70,7 +74,9 @@ class Run:
                 gevent.sleep(SAMPLE_INTERVAL)
                 self.sample(runner)
                 if server is not None and server.status() is not None:
-                    raise ServerFailed(f"the server ended with status {server.status()} under load", server.log_tail())
+                    problem = f"the server ended with status {server.status()} under load"
+                    self.server_failed = ServerFailed(problem, server.log_tail())
+                    break
             if self.options.master:
                 self.await_workers(runner)
                 self.sample(runner)
@@ -82,7 +88,7 @@ class Run:
 
     def await_workers(self, runner: Any) -> None:
         """Wait for what workers have counted at last, and until they can be told to end: they leave and come back."""
-        deadline = time.monotonic() + 2 * WORKERS_STOP_TIMEOUT + 2 * WORKER_REPORT_INTERVAL
+        deadline = time.monotonic() + 2 * self.environment.stop_timeout + 2 * WORKER_REPORT_INTERVAL
         gevent.sleep(2 * WORKER_REPORT_INTERVAL)
         while runner.worker_count < self.options.expect_workers and time.monotonic() < deadline:
             gevent.sleep(0.1)
@@ -106,7 +112,7 @@ class Run:
             "at": round(time.time() - self.began, 2),
             "users": runner.user_count,
             **describe(since, seconds),
-            "generator_cpu": round((cpu - self._cpu) / seconds, 3),
+            "generator_cpu": round(max((cpu - self._cpu) / seconds, busiest_worker(runner)), 3),
         }
         state = None if self.statistics is None else self.statistics.read()
         if state is not None:
@@ -133,11 +139,17 @@ class Run:
             sys.stderr.write("\n")
 
 
+def busiest_worker(runner: Any) -> float:
+    """The part of a processor that the busiest worker uses, as it says itself; 0.0 without workers."""
+    return max((each.cpu_usage for each in getattr(runner, "clients", {}).values()), default=0) / 100
+
+
 def describe(since: Totals, seconds: float) -> dict[str, Any]:
     """The figures of an interval; times in seconds."""
     return {
         "rate": round(since.requests / seconds, 2),
         "failures": since.failures,
+        "unanswered": since.unanswered,
         "requests": since.requests,
         "received": since.received,
         **{f"p{part}": round(since.times.percentile(part / 100), 5) for part in (50, 95, 99)},

@@ -19,6 +19,12 @@ START_TIMEOUT: Final = 60.0
 STOP_TIMEOUT: Final = 15.0
 POLL: Final = 0.05
 LOG_TAIL: Final = 15  # lines
+# A process has ended that is so many of its intervals, and seconds, behind the others; a blocked one still writes.
+ENDED_INTERVALS: Final = 3
+ENDED_SECONDS: Final = 5.0
+# What a process has now, as opposed to what it has done, which stays when it ends.
+GAUGES: Final = ("connections", "in_flight", "queued", "websockets", "memory")
+COUNTERS: Final = ("requests", "rejected", "cpu")
 
 
 class ServerFailed(HubletError):
@@ -112,12 +118,20 @@ class StatisticsReader:
         self._path = path
         self._position = 0
         self._latest: dict[int, dict[str, Any]] = {}
+        self._intervals: dict[int, float] = {}
         self.blockers: dict[tuple[str, int, str], dict[str, Any]] = {}
+
+    def skip(self) -> None:
+        """Leave out what the server has written until now: only its state, not what it was late by and why."""
+        self.read()
+        self.blockers.clear()
 
     def read(self) -> dict[str, Any] | None:
         """The server's state now: sums over its processes, the worst lag, and the lines that have blocked since."""
         lag, fresh = 0.0, []
         for each in self._new_objects():
+            before = self._latest.get(each["pid"], each)
+            self._intervals[each["pid"]] = each["time"] - before["time"]
             self._latest[each["pid"]] = each
             lag = max(lag, each["lag"]["max"])
             fresh += each["blockers"]
@@ -125,12 +139,18 @@ class StatisticsReader:
             self._add(blocker)
         if not self._latest:
             return None
-        sums = {
-            name: sum(each[name] for each in self._latest.values())
-            for name in ("connections", "in_flight", "queued", "websockets", "requests", "rejected", "cpu", "memory")
-        }
+        sums = {name: sum(each[name] for each in self._alive()) for name in GAUGES}
+        sums |= {name: sum(each[name] for each in self._latest.values()) for name in COUNTERS}
         longest = max(fresh, key=lambda each: each["longest"], default=None)
         return {**sums, "lag": lag, "blocker": f"{place(longest)}" if longest else ""}
+
+    def _alive(self) -> list[dict[str, Any]]:
+        newest = max(each["time"] for each in self._latest.values())
+        return [
+            each
+            for pid, each in self._latest.items()
+            if newest - each["time"] <= max(ENDED_SECONDS, ENDED_INTERVALS * self._intervals[pid])
+        ]
 
     def _new_objects(self) -> list[dict[str, Any]]:
         try:

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import gevent
 from locust import FastHttpUser, HttpUser, User, constant, task
 
+from .recorder import Unanswered
+
 # Seconds after which a user whose connection failed tries again: without a pause a dead server makes a busy loop.
 RETRY_PAUSE = 0.5
+# Of the time that requests get to end when the test is over: one that has had less was cut off for another reason.
+CUT_OFF_PART = 0.9
 # Requests that wait in the application may take this long.
 PATIENCE = 60.0
 
@@ -33,6 +39,18 @@ class PathUser(FastHttpUser):
         if status == 0:
             gevent.sleep(RETRY_PAUSE)
 
+    @contextmanager
+    def awaiting(self, method: str) -> Iterator[None]:
+        """Report a request that the end of the test cuts off: locust itself would not count it at all."""
+        began = time.perf_counter()
+        try:
+            yield
+        except gevent.GreenletExit:
+            seconds, patience = time.perf_counter() - began, self.environment.stop_timeout
+            if patience and seconds >= patience * CUT_OFF_PART:
+                fire(self, method, self.path, seconds * 1000, 0, Unanswered())
+            raise
+
 
 class PageUser(PathUser):
     """Gets a page."""
@@ -42,7 +60,9 @@ class PageUser(PathUser):
     @task
     def get(self) -> None:
         """Get the page; the status decides whether it failed."""
-        self.pause_after(self.client.get(self.path, name=self.path).status_code)
+        with self.awaiting("GET"):
+            status = self.client.get(self.path, name=self.path).status_code
+        self.pause_after(status)
 
 
 class WaitingUser(PageUser):
@@ -60,7 +80,10 @@ class JsonUser(PathUser):
     def get(self) -> None:
         """Get the document and parse it."""
         headers = {"Accept": "application/json"}
-        with self.client.get(self.path, name=self.path, headers=headers, catch_response=True) as response:
+        with (
+            self.awaiting("GET"),
+            self.client.get(self.path, name=self.path, headers=headers, catch_response=True) as response,
+        ):
             if response.status_code == 200:
                 try:
                     json.loads(response.content or b"")
@@ -83,7 +106,9 @@ class UploadUser(PathUser):
     def post(self) -> None:
         """Post the body."""
         headers = {"Content-Type": "application/octet-stream"}
-        self.pause_after(self.client.post(self.path, name=self.path, data=self.body, headers=headers).status_code)
+        with self.awaiting("POST"):
+            status = self.client.post(self.path, name=self.path, data=self.body, headers=headers).status_code
+        self.pause_after(status)
 
 
 class DownloadUser(PathUser):
@@ -97,7 +122,10 @@ class DownloadUser(PathUser):
         """Read the body to its end."""
         began = time.perf_counter()
         length, failure = 0, None
-        with self.client.get(self.path, name=self.path, stream=True, catch_response=True) as response:
+        with (
+            self.awaiting("GET"),
+            self.client.get(self.path, name=self.path, stream=True, catch_response=True) as response,
+        ):
             status = response.status_code
             expected = response.headers.get("Content-Length") if status == 200 else None
             try:
@@ -188,8 +216,10 @@ def sent_at(data: str | bytes | bytearray, default: float) -> float:
         return default
 
 
-def fire(user: Any, kind: str, name: str, milliseconds: float, length: int, error: BaseException | None = None) -> None:
-    """Tell locust of one request, or one message."""
+def fire(
+    user: Any, kind: str, name: str, milliseconds: float | None, length: int, error: BaseException | None = None
+) -> None:
+    """Tell locust of one request, or one message; None for one that has no answer to wait for."""
     user.environment.events.request.fire(
         request_type=kind,
         name=name,

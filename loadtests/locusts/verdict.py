@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-# A generator that uses so much of its one processor measures itself.
+# A generator that uses so much of its one processor measures itself. It says so if it does for such a part of the time.
 GENERATOR_FULL: Final = 0.9
+GENERATOR_FULL_PART: Final = 0.1
+# Users begin at any time within a second, and samples are a second apart.
+SILENCE_MARGIN: Final = 1.0
 # A hub that is so late explains response times.
 LAG_MATTERS: Final = 0.1
 
@@ -23,8 +27,18 @@ class Verdict:
         return "\n".join([self.line, *(f"  {each}" for each in self.notes)])
 
 
-def judge(total: dict[str, Any], samples: list[dict[str, Any]], max_p99: float, max_errors: float) -> Verdict:
-    """The verdict on a planned shape: the bounds hold for all its requests together."""
+def judge(
+    total: dict[str, Any],
+    samples: list[dict[str, Any]],
+    max_p99: float,
+    max_errors: float,
+    max_silence: float = math.inf,
+) -> Verdict:
+    """The verdict on a planned shape: the bounds hold for all its requests together.
+
+    Users who wait make no requests, so a server that stops answering hardly changes the percentiles. Therefore nobody
+    may be left without an answer at the end, and there must not be longer than `max_silence` without any response.
+    """
     if not total["requests"]:
         return Verdict(False, "no verdict: not one request was made")
     errors = total["failures"] / total["requests"]
@@ -37,14 +51,32 @@ def judge(total: dict[str, Any], samples: list[dict[str, Any]], max_p99: float, 
         broken.append(f"p99 {milliseconds(total['p99'])} is over {milliseconds(max_p99)}")
     if errors > max_errors:
         broken.append(f"{errors:.2%} errors are over {max_errors:.2%}")
+    lost = total.get("unanswered", 0)
+    if lost > max_errors * max((each["users"] for each in samples), default=0):
+        broken.append(f"{lost} users had no answer until the test was over")
+    silent, since = longest_silence(samples)
+    if silent > max_silence + SILENCE_MARGIN:
+        broken.append(f"no response at all for {silent:.0f} s, after {since:.0f} s")
     verdict = Verdict(not broken, f"{'did not hold' if broken else 'held'}: {facts}", broken)
     for sample in samples:
         bad = sample["requests"] and sample["failures"] / sample["requests"] > max_errors
-        if broken and (bad or sample["p99"] > max_p99):
+        if bad or sample["p99"] > max_p99:
             what = "errors" if bad else f"a p99 of {milliseconds(sample['p99'])}"
-            verdict.notes.append(f"first: {what} after {sample['at']:.0f} s, with {sample['users']} users")
+            first = "first" if broken else "over the bounds in places, first"
+            verdict.notes.append(f"{first}: {what} after {sample['at']:.0f} s, with {sample['users']} users")
             break
     return verdict
+
+
+def longest_silence(samples: list[dict[str, Any]]) -> tuple[float, float]:
+    """For how many seconds there was no response while there were users, at the most, and after what time."""
+    longest, since, last = 0.0, 0.0, 0.0
+    for sample in samples:
+        if sample["requests"] or not sample["users"]:
+            last = sample["at"]
+        elif sample["at"] - last > longest:
+            longest, since = sample["at"] - last, last
+    return longest, since
 
 
 def judge_knee(knee: Any, finished: bool) -> Verdict:
@@ -73,10 +105,11 @@ def describe_point(point: Any) -> str:
 
 def explain(verdict: Verdict, samples: list[dict[str, Any]], blockers: list[dict[str, Any]]) -> None:
     """Add what the server's side and the generator's side say."""
-    cpu = sorted(each["generator_cpu"] for each in samples)
-    if cpu and cpu[len(cpu) // 2] > GENERATOR_FULL:
+    cpu = [each["generator_cpu"] for each in samples]
+    if cpu and sum(each > GENERATOR_FULL for each in cpu) > GENERATOR_FULL_PART * len(cpu):
         verdict.notes.append(
-            "the load generator used all of its processor: the figures are its own; add --worker processes, or use wrk"
+            "the load generator used all of its processor at times: the figures are its own; "
+            "add --worker processes, or use wrk"
         )
     late = max(samples, key=lambda each: each.get("server_lag", 0.0), default={})
     if late.get("server_lag", 0.0) >= LAG_MATTERS:

@@ -24,6 +24,9 @@ KINDS: Final = {
     "socketio": ("socketio_user", "SocketIOUser", "/socket.io"),
 }
 
+# These ask once, and then hear what the server sends by itself.
+LISTENING: Final = ("events", "push")
+
 
 class Visit(NamedTuple):
     """What one kind of user does, and how many of all users are of it, by weight."""

@@ -162,4 +162,4 @@ class PublishUser(WebSocketUser):
             if "timed out" not in str(error):
                 self.failed("PUBLISH", began, error)
                 return
-        fire(self, "PUBLISH", self.path, 0, length)
+        fire(self, "PUBLISH", self.path, None, length)

@@ -14,6 +14,7 @@ from loadtests.bench.cases import CASES
 from loadtests.bench.cases.case import Case, Options
 from loadtests.bench.errors import RoundFailed
 from loadtests.bench.launch import Probe, Running
+from loadtests.bench.servers import BY_NAME
 from loadtests.bench.servers.server import Server
 from loadtests.bench.stats import Sample
 
@@ -79,3 +80,19 @@ def test_an_obstacle_skips_the_whole_case(order: list[str]) -> None:
     result, lines = run(SERVERS, 2, obstacle=lambda options: "it rains")
     assert (result.skipped, result.results, order) == ("it rains", [], [])
     assert lines == ["hello: skipped: it rains"]
+
+
+@pytest.mark.parametrize("name", ["io-100", "io-1000", "postgres", "mixed"])
+def test_servers_with_threads_have_as_many_as_the_others_where_requests_wait(name: str) -> None:
+    (found,) = (case for case in CASES if case.name == name)
+    commands = {each.name: " ".join(each.command).replace("=", " ") for each in runner.choose_servers(found, ())}
+    threaded = {name for name, command in commands.items() if "threads 64" in command}
+    assert threaded == {"gunicorn gthread", "granian 64 threads", "waitress", "cheroot"}
+    assert "granian" not in commands
+
+
+@pytest.mark.parametrize(
+    "name, option", [("gunicorn gthread", "--worker-connections"), ("waitress", "use-poll"), ("uWSGI gevent", "4096")]
+)
+def test_no_server_refuses_ten_thousand_connections_by_its_settings(name: str, option: str) -> None:
+    assert any(option in part for part in BY_NAME[name].command)

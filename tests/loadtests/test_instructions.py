@@ -100,6 +100,14 @@ def test_a_missing_valgrind_is_said_with_what_to_install(monkeypatch: pytest.Mon
         measure.measure()
 
 
+def test_a_revision_is_never_compared_with_itself(tmp_path: Path) -> None:
+    with pytest.raises(RoundFailed, match="would be counted, but "):
+        measure.require_imported(tmp_path)
+    (tmp_path / "hublet").mkdir()
+    (tmp_path / "hublet" / "__init__.py").touch()
+    measure.require_imported(tmp_path)
+
+
 def test_requests_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"WARM_UP": 50, "SHORT": 20, "LONG": 120, "PAIRS": 3}.items():
         monkeypatch.setattr(measure, name, value)

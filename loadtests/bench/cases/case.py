@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ..launch import Probe, Running
+from ..servers.server import GRANIAN_THREADS
 from ..stats import Sample
 
 # Descriptors that a client or a server needs beside its connections: libraries, listeners, logs, the event loop.
@@ -22,6 +23,8 @@ SERVERS: Final = (
     *EVENTS, "bjoern", "fastwsgi", "granian", "gunicorn gthread", "gunicorn sync", "waitress", "cheroot",
     "uvicorn a2wsgi",
 )  # fmt: skip
+# The same where requests wait in the application: each server with threads has as many as the others.
+WAITING_SERVERS: Final = tuple(GRANIAN_THREADS if name == "granian" else name for name in SERVERS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Final
 from ..apps.postgres import POOL_SIZE
 from ..launch import Probe
 from ..postgres import MISSING, postgres, programs
-from .case import SERVERS, Case, Options
+from .case import WAITING_SERVERS, Case, Options
 from .hello import COLUMNS, measured_by_wrk
 from .hello import obstacle as no_wrk
 
@@ -27,7 +27,7 @@ POSTGRES: Final = Case(
     ),
     app="loadtests.bench.apps.postgres:query",
     probe=Probe("/", b"thing 7"),
-    servers=SERVERS,
+    servers=WAITING_SERVERS,
     needs="wsgi",
     measure=measured_by_wrk(),
     columns=COLUMNS,

@@ -9,7 +9,7 @@ from ..errors import RoundFailed
 from ..launch import Probe, Running
 from ..load import client
 from ..stats import Sample
-from .case import SERVERS, Case, Column, Options
+from .case import WAITING_SERVERS, Case, Column, Options
 from .hello import COLUMNS, CONNECTIONS, obstacle
 
 SLOW: Final = 200
@@ -43,7 +43,7 @@ MIXED: Final = Case(
     ),
     app="loadtests.bench.apps.plain:count_upload",
     probe=Probe("/", b"0"),
-    servers=SERVERS,
+    servers=WAITING_SERVERS,
     needs="wsgi",
     measure=measure,
     columns=(*COLUMNS, Column("p99 ms of the slow", "{slow_ms:.0f}")),

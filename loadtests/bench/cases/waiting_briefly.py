@@ -8,7 +8,7 @@ from typing import Final
 from .. import wrk
 from ..launch import Running
 from ..stats import Sample
-from .case import EVENTS, SERVERS, Case, Options, too_few_descriptors
+from .case import EVENTS, WAITING_SERVERS, Case, Options, too_few_descriptors
 from .hello import COLUMNS, PROBE
 from .hello import obstacle as no_wrk
 
@@ -58,6 +58,6 @@ def waiting(connections: int, servers: tuple[str, ...]) -> Case:
     )
 
 
-IO_100: Final = waiting(100, SERVERS)
-IO_1000: Final = waiting(1000, SERVERS)
+IO_100: Final = waiting(100, WAITING_SERVERS)
+IO_1000: Final = waiting(1000, WAITING_SERVERS)
 IO_10000: Final = waiting(MANY, EVENTS)

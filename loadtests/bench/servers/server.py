@@ -27,6 +27,8 @@ WEBSOCKET: Final = "websocket"  # has a program in apps/websocket, which echoes
 DEFLATE: Final = "deflate"  # speaks permessage-deflate
 BROADCAST: Final = "broadcast"  # its program broadcasts
 
+GRANIAN_THREADS: Final = "granian 64 threads"  # granian, where requests wait
+
 # The interpreter that has the other servers installed.
 PEERS: Final = os.environ.get("BENCH_PEERS", sys.executable)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .server import FILES, TLS, WSGI, YIELDS, Server, distributions, peer_distributions, program
+from .server import FILES, GRANIAN_THREADS, TLS, WSGI, YIELDS, Server, distributions, peer_distributions, program
 
 
 def gunicorn(worker: str, *options: str, python: str = "$peers") -> tuple[str, ...]:
@@ -16,12 +16,14 @@ def gunicorn(worker: str, *options: str, python: str = "$peers") -> tuple[str, .
 
 
 # Defaults meant for production are kept, except where a server would refuse the load itself: gunicorn takes 1,000
-# connections and ends idle ones after 2 s unless told otherwise.
+# connections and ends idle ones after 2 s unless told otherwise, and waitress's select knows 1,024 descriptors.
 GUNICORN_MANY: Final = ("--worker-connections", "19000", "--keep-alive", "300", "--timeout", "300")
 GRANIAN: Final = (
-    "$peers", "-m", "granian", "--interface", "wsgi", "--workers", "1", "--blocking-threads", "1",
+    "$peers", "-m", "granian", "--interface", "wsgi", "--workers", "1",
     "--host", "$host", "--port", "$port", "--log-level", "error",
 )  # fmt: skip
+# One thread is what granian is fastest with where nothing waits; with one, requests that wait would do so in turn.
+ONE_THREAD: Final = ("--blocking-threads", "1")
 # Where the cases with TLS put their certificate; both servers have these options.
 CERTIFICATE: Final = ("--certfile", "$directory/cert.pem", "--keyfile", "$directory/key.pem")
 
@@ -82,7 +84,13 @@ WEB_SERVERS: Final = (
     ),
     Server(
         "granian",
-        (*GRANIAN, "$app"),
+        (*GRANIAN, *ONE_THREAD, "$app"),
+        peer_distributions("granian"),
+        frozenset({WSGI}),
+    ),
+    Server(
+        GRANIAN_THREADS,
+        (*GRANIAN, "--blocking-threads", "64", "$app"),
         peer_distributions("granian"),
         frozenset({WSGI}),
     ),
@@ -100,7 +108,7 @@ WEB_SERVERS: Final = (
     ),
     Server(
         "gunicorn gthread",
-        gunicorn("gthread", "--threads", "64"),
+        gunicorn("gthread", "--threads", "64", *GUNICORN_MANY),
         peer_distributions("gunicorn"),
         frozenset({WSGI, FILES}),
     ),
@@ -120,14 +128,17 @@ WEB_SERVERS: Final = (
         "uWSGI gevent",
         (
             "$scripts/uwsgi", "--http", "$host:$port", "--http-keepalive", "--module", "$app", "--gevent", "2000",
-            "--gevent-monkey-patch", "--master", "--die-on-term", "--listen", "1024", "--disable-logging",
+            "--gevent-monkey-patch", "--master", "--die-on-term", "--listen", "4096", "--disable-logging",
         ),
         peer_distributions("uwsgi", "gevent"),
         frozenset({WSGI, YIELDS, FILES}),
     ),
     Server(
         "waitress",
-        ("$peers", "-m", "waitress", "--threads=64", "--connection-limit=20000", "--listen=$host:$port", "$app"),
+        (
+            "$peers", "-m", "waitress", "--threads=64", "--connection-limit=20000", "--asyncore-use-poll",
+            "--listen=$host:$port", "$app",
+        ),
         peer_distributions("waitress"),
         frozenset({WSGI}),
     ),
@@ -143,7 +154,7 @@ WEB_SERVERS: Final = (
             "$peers", "-m", "uvicorn", "--interface", "asgi3", "--host", "$host", "--port", "$port",
             "--no-access-log", "--log-level", "error", "--lifespan", "off", "loadtests.bench.apps.adapted:$attribute",
         ),
-        peer_distributions("uvicorn", "a2wsgi"),
+        peer_distributions("uvicorn", "httptools", "uvloop", "a2wsgi"),
         frozenset({WSGI}),
     ),
     Server(
@@ -169,13 +180,16 @@ WEB_SERVERS: Final = (
     ),
     Server(
         "granian tls",
-        (*GRANIAN, "--ssl-certificate", "$directory/cert.pem", "--ssl-keyfile", "$directory/key.pem", "$app"),
+        (
+            *GRANIAN, *ONE_THREAD, "--ssl-certificate", "$directory/cert.pem", "--ssl-keyfile", "$directory/key.pem",
+            "$app",
+        ),
         peer_distributions("granian"),
         frozenset({TLS}),
     ),
     Server(
         "gunicorn gthread tls",
-        gunicorn("gthread", "--threads", "64", *CERTIFICATE),
+        gunicorn("gthread", "--threads", "64", *GUNICORN_MANY, *CERTIFICATE),
         peer_distributions("gunicorn"),
         frozenset({TLS}),
     ),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -129,6 +131,26 @@ def test_an_application_that_cannot_be_loaded(loadtest: Loadtest) -> None:
     assert "cannot load the application 'loadtests.nothing:app'" in done.errors
 
 
+def test_a_server_that_ends_under_load_has_a_report(loadtest: Loadtest, tmp_path: Path) -> None:
+    (tmp_path / "crashing.py").write_text(
+        "import itertools, os\n"
+        "number = itertools.count()\n"
+        "def app(environ, start_response):\n"
+        "    if next(number) == 200:\n"
+        "        os.write(2, b'out of luck\\n')\n"
+        "        os._exit(9)\n"
+        "    start_response('200 OK', [('Content-Length', '2')])\n"
+        "    return [b'ok']\n"
+    )
+    path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    done = loadtest("crashing:app", "--users", "2", *SHORT, "--max-errors", "100%", PYTHONPATH=path)
+    assert done.status == 1
+    assert done.output.startswith("did not hold: the server ended with status 9 under load; the end of its log:\n")
+    assert "out of luck" in done.output
+    assert not done.report["verdict"]["held"]
+    assert done.report["samples"]
+
+
 def test_a_wrong_option_of_the_server(loadtest: Loadtest) -> None:
     done = loadtest(TARGET, "--", "--max-in-flite", "3")
     assert done.status == 1
@@ -180,7 +202,7 @@ def test_locusts_own_page(target: ServedProcess, tmp_path: Path) -> None:
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as response:
                     return b"Locust" in response.read()
-            except ConnectionError:
+            except (ConnectionError, urllib.error.URLError):
                 return False
 
         wait_until(answers, lambda: "locust's page does not answer")

@@ -38,6 +38,33 @@ def test_what_broke_first_is_said() -> None:
     ]
 
 
+def test_a_server_that_stalls_did_not_hold_whatever_the_percentiles_are() -> None:
+    quiet = {"requests": 0}
+    samples = [sample(1), sample(2, **quiet), sample(3), sample(4, **quiet), sample(5, **quiet), sample(6)]
+    verdict = judge(TOTAL, samples, max_p99=0.5, max_errors=0.01, max_silence=0.5)
+    assert (verdict.held, verdict.notes) == (False, ["no response at all for 2 s, after 3 s"])
+    assert judge(TOTAL, samples, 0.5, 0.01, max_silence=1.0).held
+    assert judge(TOTAL, samples, 0.5, 0.01).held  # where nobody asks
+
+
+def test_silence_without_users_is_none() -> None:
+    samples = [sample(1), *(sample(at, requests=0, users=0) for at in (2, 3, 4)), sample(5)]
+    assert judge(TOTAL, samples, 0.5, 0.01, max_silence=0.5).held
+
+
+@pytest.mark.parametrize("unanswered, held", [(2, True), (3, False)])
+def test_users_without_an_answer_are_more_than_a_few_requests(unanswered: int, held: bool) -> None:
+    verdict = judge(TOTAL | {"unanswered": unanswered}, [sample(20)], max_p99=0.5, max_errors=0.01)
+    assert verdict.held == held
+    assert ("3 users had no answer until the test was over" in verdict.notes) != held
+
+
+def test_of_what_held_the_bad_seconds_are_said() -> None:
+    verdict = judge(TOTAL, [sample(1), sample(2, p99=3.0)], max_p99=0.5, max_errors=0.01)
+    assert verdict.held
+    assert verdict.notes == ["over the bounds in places, first: a p99 of 3.00 s after 2 s, with 20 users"]
+
+
 def test_no_request_is_no_verdict() -> None:
     assert not judge(TOTAL | {"requests": 0}, [], 0.5, 0.01).held
 
@@ -47,6 +74,12 @@ def test_a_generator_that_measures_itself_says_so(cpu: float, said: bool) -> Non
     verdict = judge(TOTAL, [sample(1)], 0.5, 0.01)
     explain(verdict, [sample(1) | {"generator_cpu": cpu}], [])
     assert ("the load generator used all of its processor" in str(verdict)) == said
+
+
+def test_a_generator_that_is_full_only_at_the_peak_says_so() -> None:
+    verdict = judge(TOTAL, [sample(1)], 0.5, 0.01)
+    explain(verdict, [*([sample(1)] * 6), *([sample(1) | {"generator_cpu": 0.99}] * 2)], [])
+    assert "used all of its processor at times" in str(verdict)
 
 
 def test_a_late_hub_and_its_blockers_are_named() -> None:
