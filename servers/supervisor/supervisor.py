@@ -222,6 +222,10 @@ class Supervisor:
             if worker not in coming and worker.state is not State.LEAVING:
                 worker.retire()
         self.on_serving()
+        self._reload_if_asked_again()
+
+    def _reload_if_asked_again(self) -> None:
+        """A reload that was asked for during another one follows it, whatever came of that: it may bring the cure."""
         if self._reload_again:
             self._reload_again = False
             self._reload()
@@ -234,6 +238,7 @@ class Supervisor:
             log.error("generation %d is discarded: %s; the one before it goes on", self._generation, reason)
             self.on_serving()
             self._fill_up()
+            self._reload_if_asked_again()
         else:
             log.error("%s: giving up", reason)
             self._status = status

@@ -140,6 +140,19 @@ def test_a_reload_during_a_reload_follows_it(play: Play) -> None:
     assert len(play.expect(6)) == 6
 
 
+def test_a_reload_during_one_that_fails_follows_it(play: Play) -> None:
+    play.supervisor.signalled(signal.SIGHUP)
+    broken = play.expect(4)[2:]
+    play.supervisor.signalled(signal.SIGHUP)
+    play.settle()
+    broken[0].end(1)
+    mended = play.expect(6)[4:]
+    broken[1].end(-9)
+    play.serve(*mended)
+    assert all(each.retired for each in play.started[:2])
+    assert len(play.started) == 6
+
+
 def test_a_first_generation_that_fails_ends_everything() -> None:
     play = Play()
     first, second = play.expect(2)
