@@ -106,8 +106,8 @@ class Supervised:
         tell(self._ends.status, TURNING)
         if self._server.started:
             self._post()
-        if not self._recycling and self._has_reached_a_limit():
-            self._recycling = True
+        self._recycling = self._recycling or self._has_reached_a_limit()
+        if self._recycling:  # again and again: the successor may fail to start
             tell(self._ends.status, RECYCLE)
 
     def _has_reached_a_limit(self) -> bool:

@@ -26,7 +26,7 @@ from .servers.load_board import LoadBoard, make_board
 from .servers.settings import Settings
 from .servers.settings_sources import SourcedSettings
 from .servers.supervisor.supervisor import Rules, Supervisor, log
-from .servers.supervisor.worker import Events, Worker, start_worker
+from .servers.supervisor.worker import Events, State, Worker, start_worker
 from .servers.systemd import ServiceManager
 from .servers.unix_sockets import UnixListener, claim_again
 from .serving import announce, raise_descriptor_limit, stop_signals
@@ -77,8 +77,8 @@ def run_supervisor(
         supervisor.on_reload = partial(reloading, manager, hooks)
         supervisor.on_serving = partial(manager.ready, f"serves {target}")
         supervisor.on_ending = partial(manager.stopping, "finishes requests")
-        for pid, status_end, control_end, generation, place in succession.get("workers", ()):
-            supervisor.adopt(Worker(pid, status_end, control_end, generation, place, supervisor))
+        for *fields, state in succession.get("workers", ()):
+            supervisor.adopt(Worker(*fields, supervisor), State(state))
         stack.enter_context(stop_signals(partial(signalled, supervisor, logs, hooks), *SIGNALS))
         os.kill(os.getpid(), signal.SIGCHLD)  # for one that ended while nobody waited
         scheme = "https" if settings.has_tls else "http"
@@ -157,7 +157,10 @@ def execute(start: partial[Worker], variables: Mapping[str, str], succession: Ma
     for worker in succession["workers"]:
         for descriptor in (worker.status, worker.control):
             os.set_inheritable(descriptor, True)
-    fields = [(each.pid, each.status, each.control, each.generation, each.place) for each in succession["workers"]]
+    fields = [
+        (each.pid, each.status, each.control, each.generation, each.place, each.state.value)
+        for each in succession["workers"]
+    ]
     text = json.dumps({**succession, "workers": fields})
     os.chdir(directory)
     os.execve(sys.executable, [*command], {**os.environ, **variables, SUCCESSION_VARIABLE: text})  # noqa: S606

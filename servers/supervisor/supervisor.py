@@ -91,9 +91,9 @@ class Supervisor:
         """Take the end of a worker."""
         self._events.put(partial(self._on_end, worker))
 
-    def adopt(self, worker: Worker) -> None:
-        """Take over a worker of this process's own earlier life, which serves."""
-        worker.state = State.SERVING
+    def adopt(self, worker: Worker, state: State) -> None:
+        """Take over a worker of this process's own earlier life; `state` is where in its own life it was."""
+        worker.state = state
         self._workers[worker.pid] = worker
         self._generation = max(self._generation, worker.generation)
         self._has_served = True
@@ -261,7 +261,7 @@ class Supervisor:
         if worker.state is State.SERVING and not self._ending:
             if LEAVING in messages:
                 self._succeed(worker, "was told to leave")
-            elif RECYCLE in messages:
+            elif RECYCLE in messages and time.monotonic() >= self._paused_until:  # it asks again
                 self._succeed(worker, "has reached a limit")
 
     def _succeed(self, worker: Worker, why: str) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
@@ -33,8 +34,7 @@ def app(environ, start_response):
         while (message := websocket.receive()) is not None:
             websocket.send(message)
         return []
-    if environ["PATH_INFO"] == "/slow":
-        time.sleep(0.5)
+    time.sleep({"/slow": 0.5, "/slower": 4.0}.get(environ["PATH_INFO"], 0))
     start_response("200 OK", [])
     return [f"{VERSION} {os.getpid()}".encode()]
 """
@@ -67,6 +67,10 @@ class Supervised:
             return version.decode(), int(pid)
         finally:
             connection.close()
+
+    def begin(self, path: str) -> Any:
+        """Make one request in a native thread; returns what `get` waits for."""
+        return gevent.get_hub().threadpool.spawn(self.ask, path)
 
     def workers(self) -> set[int]:
         """The pids of the supervisor's children."""
@@ -219,7 +223,7 @@ def test_a_killed_worker_is_replaced(supervised: Supervised) -> None:
 
 def test_workers_of_a_killed_supervisor_finish_and_leave(supervised: Supervised) -> None:
     workers = supervised.workers()
-    slow = gevent.get_hub().threadpool.spawn(supervised.ask, "/slow")
+    slow = supervised.begin("/slow")
     supervised.until(lambda: gevent.sleep(0.1) or True)
     supervised.popen.kill()
     supervised.popen.wait()
@@ -236,6 +240,20 @@ def test_the_supervisor_executes_itself_anew(supervised: Supervised) -> None:
     load.stop()
     assert load.failures == []
     assert supervised.popen.poll() is None
+
+
+def test_an_execution_anew_while_old_workers_finish_leaves_those_that_serve(supervised: Supervised) -> None:
+    old = supervised.workers()
+    finishing = [supervised.begin("/slower") for _ in range(6)]  # some in each of them
+    supervised.tell(signal.SIGHUP)
+    supervised.until_logged("generation 2 serves")
+    serving = supervised.workers() - old
+    (supervised.folder / "delay").write_text("1.5")
+    supervised.tell(signal.SIGUSR2)
+    while serving <= supervised.workers():
+        gevent.sleep(0.02)
+    assert "generation 3 serves" in supervised.log.read_text()
+    assert {each.get()[1] for each in finishing} == old
 
 
 def test_a_unix_socket_and_systemd_from_start_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,6 +357,21 @@ def test_recycling(tmp_path: Path) -> None:
         made.until(lambda: not before & made.workers())
         load.stop()
         assert load.failures == []
+    finally:
+        made.end()
+
+
+def test_recycling_goes_on_after_a_successor_has_failed(tmp_path: Path) -> None:
+    made = Supervised(tmp_path, "--max-requests", "1")
+    try:
+        made.until_logged("generation 1 serves")
+        before = made.workers()
+        (tmp_path / "broken").touch()
+        served = {made.ask()[1]}
+        made.until_logged("ended with status 1 soon after its start")
+        assert before <= made.workers()
+        (tmp_path / "broken").unlink()
+        made.until(lambda: not served & made.workers())
     finally:
         made.end()
 

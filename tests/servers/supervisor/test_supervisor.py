@@ -209,6 +209,21 @@ def test_one_that_wants_to_be_recycled_leaves_when_its_successor_serves(play: Pl
     assert len(play.started) == 3
 
 
+def test_one_whose_successor_fails_is_recycled_when_it_asks_after_the_pause(play: Play) -> None:
+    first = play.started[0]
+    for count in (3, 4):
+        first.say(RECYCLE)
+        play.expect(count)[-1].end(1)
+        play.settle()
+    first.say(RECYCLE)
+    play.settle()
+    assert len(play.started) == 4
+    gevent.sleep(module.FIRST_PAUSE * 2)
+    first.say(RECYCLE)
+    play.serve(play.expect(5)[4])
+    assert first.retired
+
+
 def test_one_that_was_told_to_leave_by_somebody_has_a_successor_before_it_is_gone(play: Play) -> None:
     first = play.started[0]
     first.say(LEAVING)
