@@ -28,12 +28,17 @@ if Path("broken").exists():
 time.sleep(float(Path("delay").read_text()) if Path("delay").exists() else 0)
 VERSION = Path("version").read_text()
 
+def hang():
+    sum(range(10**12))  # in C: no handler of Python's would run
+
 def app(environ, start_response):
     websocket = environ.get("wsgi.websocket")
     if websocket is not None:
         while (message := websocket.receive()) is not None:
             websocket.send(message)
         return []
+    if environ["PATH_INFO"] == "/block":
+        hang()
     time.sleep({"/slow": 0.5, "/slower": 4.0}.get(environ["PATH_INFO"], 0))
     start_response("200 OK", [])
     return [f"{VERSION} {os.getpid()}".encode()]
@@ -219,6 +224,19 @@ def test_a_killed_worker_is_replaced(supervised: Supervised) -> None:
     supervised.until_logged("was killed by SIGKILL")
     supervised.until(lambda: len(supervised.workers() - {victim}) == 2)
     assert supervised.ask()[0] == "1"
+
+
+def test_one_that_is_blocked_is_aborted_and_says_where_it_was(tmp_path: Path) -> None:
+    made = Supervised(tmp_path, "--worker-timeout", "1.2")
+    try:
+        made.until_logged("generation 1 serves")
+        blocked = made.begin("/block")
+        made.until_logged("was killed by SIGABRT")
+        assert " in hang" in made.log.read_text()
+        with pytest.raises(http.client.HTTPException):
+            blocked.get()
+    finally:
+        made.end()
 
 
 def test_workers_of_a_killed_supervisor_finish_and_leave(supervised: Supervised) -> None:
