@@ -20,13 +20,20 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 APPLICATION = """
-import os, time
+import atexit, os, time
 from pathlib import Path
 
 if Path("broken").exists():
     raise RuntimeError("a bad deploy")
 time.sleep(float(Path("delay").read_text()) if Path("delay").exists() else 0)
 VERSION = Path("version").read_text()
+
+if Path("clean-up").exists():
+    @atexit.register
+    def clean_up():
+        Path(f"cleaning-{os.getpid()}").touch()
+        time.sleep(0.5)
+        Path(f"cleaned-{os.getpid()}").touch()
 
 def hang():
     sum(range(10**12))  # in C: no handler of Python's would run
@@ -316,6 +323,20 @@ def test_a_unix_socket_and_systemd_from_start_to_end(tmp_path: Path, monkeypatch
             assert not path.exists()
         finally:
             made.end()
+
+
+def test_a_worker_that_is_told_twice_to_end_is_not_cut_off_while_it_cleans_up(supervised: Supervised) -> None:
+    (supervised.folder / "clean-up").touch()
+    supervised.tell(signal.SIGHUP)
+    supervised.until_logged("generation 2 serves")
+    supervised.until(lambda: len(supervised.workers()) == 2)
+    workers = supervised.workers()
+    for pid in workers:  # and then the supervisor, as one that ends a whole group of processes does
+        os.kill(pid, signal.SIGTERM)
+    supervised.until(lambda: len(list(supervised.folder.glob("cleaning-*"))) == 2)
+    supervised.tell(signal.SIGTERM)
+    assert supervised.popen.wait(PATIENCE) == 0
+    assert {int(each.name.partition("-")[2]) for each in supervised.folder.glob("cleaned-*")} >= workers
 
 
 def test_websockets_are_told_to_come_back(supervised: Supervised) -> None:
