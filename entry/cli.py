@@ -39,7 +39,7 @@ from .servers.settings_sources import (
 )
 from .servers.supervisor.channel import inherit_ends
 from .serving import run_target
-from .supervising import run_supervisor
+from .supervising import TRIAL_VARIABLE, run_supervisor
 from .version import __version__
 
 USAGE_ERROR: Final = 2
@@ -112,6 +112,8 @@ def run_command(arguments: Sequence[str], early_imports: Sequence[str]) -> int:
         gunicorn_file = read_gunicorn_file(location, directory, os.environ)
     target = target or gunicorn_file.target or missing_application()
     sourced = resolve_settings(given, os.environ, directory, config, gunicorn_file.layer, renamed)
+    if TRIAL_VARIABLE in os.environ:
+        return 0
     lifeline, ends = inherit_lifeline(), inherit_ends()
     inherited = inherit()
     sourced = with_passed_sockets(sourced, inherited)

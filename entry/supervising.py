@@ -31,6 +31,8 @@ from .servers.systemd import ServiceManager
 from .servers.unix_sockets import UnixListener, claim_again
 from .serving import announce, raise_descriptor_limit, stop_signals
 
+# Set for a trial: the process reads its settings, and ends.
+TRIAL_VARIABLE: Final = "_HUBLET_TRIAL"
 # Set across an execution of the supervisor by itself: what it needs to know of its workers.
 SUCCESSION_VARIABLE: Final = "_HUBLET_SUCCESSION"
 SIGNALS: Final = (
@@ -58,6 +60,7 @@ def run_supervisor(
         for warning in (*sourced.warnings, *title(sourced, "supervisor")):
             log.warning("%s", warning)
         raise_descriptor_limit()
+        hooks.are_workers_serving = bool(succession)
         stack.enter_context(hooks.master())
         files = succession.get("files", {})
         inherited = {
@@ -87,7 +90,7 @@ def run_supervisor(
         hooks.call("when_ready", hooks.server)
         supervisor.begin_generation()
         while (status := supervisor.run()) is None:
-            if can_execute() and supervisor.catch_up():
+            if can_execute(start, settings.startup_timeout) and supervisor.catch_up():
                 log.info("SIGUSR2: executing the supervisor anew")
                 logs.errors.close()
                 succession = {"board": board, "workers": supervisor.workers, "files": claimed_files(listeners)}
@@ -118,7 +121,7 @@ def start_hooked(
     place: int,
     events: Events,
 ) -> Worker:
-    """Start a worker, with the hooks around it. Raises OSError."""
+    """Start a worker, with the hooks around it. Raises OSError, or ApplicationLoadError for a hook that fails."""
     told = hooks.before_worker()
     worker = start({**variables, AGE_VARIABLE: str(told.age)}, board, generation, place, events)
     hooks.worker_started(told, worker.pid)
@@ -137,11 +140,24 @@ def reloading(manager: ServiceManager, hooks: Hooks) -> None:
     hooks.call("on_reload", hooks.server)
 
 
-def can_execute() -> bool:
-    """Whether what is installed now starts at all; the reason goes to the log."""
-    trial = subprocess.run([sys.executable, "-m", "hublet", "--version"], capture_output=True, text=True, check=False)
+def can_execute(start: partial[Worker], timeout: float) -> bool:
+    """Whether what is installed now starts at all, and reads its settings; the reason goes to the log."""
+    command, directory = start.args
+    try:
+        trial = subprocess.run(
+            command,
+            cwd=directory,
+            env={**os.environ, TRIAL_VARIABLE: "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        log.error("SIGUSR2 is ignored: %s", error)
+        return False
     if trial.returncode:
-        log.error("SIGUSR2 is ignored: the installed hublet does not start: %s", trial.stderr.strip()[-500:])
+        log.error("SIGUSR2 is ignored: hublet would not start: %s", trial.stderr.strip()[-500:])
     return trial.returncode == 0
 
 

@@ -21,6 +21,7 @@ from typing import Any, Final
 import gevent
 from gevent.queue import Queue
 
+from ...runtime.errors import ApplicationLoadError
 from .channel import LEAVING, READY, RECYCLE
 from .worker import Events, State, Worker, describe_end
 
@@ -51,7 +52,7 @@ def do_nothing() -> None:
 
 
 class Supervisor:
-    """Keeps workers running. `start(generation, place, events)` starts one; raises OSError."""
+    """Keeps workers running. `start(generation, place, events)` starts one; raises OSError or ApplicationLoadError."""
 
     def __init__(self, rules: Rules, start: Callable[[int, int, Events], Worker]) -> None:
         self._rules = rules
@@ -324,8 +325,8 @@ class Supervisor:
     def _start_worker(self, place: int) -> Worker | None:
         try:
             worker = self._start(self._generation, place, self)
-        except OSError as error:
-            log.error("a worker cannot be started: %s", error.strerror)
+        except (OSError, ApplicationLoadError) as error:
+            log.error("a worker cannot be started: %s", error)
             self._paused_until = time.monotonic() + LONGEST_PAUSE
             return None
         self._workers[worker.pid] = worker

@@ -275,10 +275,53 @@ def test_an_execution_anew_while_old_workers_finish_leaves_those_that_serve(supe
     serving = supervised.workers() - old
     (supervised.folder / "delay").write_text("1.5")
     supervised.tell(signal.SIGUSR2)
-    while serving <= supervised.workers():
-        gevent.sleep(0.02)
-    assert "generation 3 serves" in supervised.log.read_text()
+    for pid in serving:
+        supervised.until_logged(f"worker {pid} ended")
+        logged = supervised.log.read_text()
+        assert logged.index("generation 3 serves") < logged.index(f"worker {pid} ended")
     assert {each.get()[1] for each in finishing} == old
+
+
+@pytest.mark.parametrize("what", ["settings", "hook"])
+def test_what_would_not_start_anew_is_not_executed(tmp_path: Path, what: str) -> None:
+    configuration = tmp_path / "conf.py"
+    configuration.write_text("")
+    made = Supervised(tmp_path, "--from-gunicorn", "conf.py")
+    try:
+        made.until_logged("generation 1 serves")
+        if what == "settings":
+            configuration.write_text("timeout = 'soon'")
+            made.tell(signal.SIGUSR2)
+            made.until_logged("SIGUSR2 is ignored")
+            assert "must be a number of seconds" in made.log.read_text()
+        else:
+            configuration.write_text("def on_starting(server): raise RuntimeError('a bad hook')")
+            made.tell(signal.SIGUSR2)
+            made.until_logged("generation 2 serves")
+            assert "RuntimeError: a bad hook" in made.log.read_text()
+        assert made.ask()[0] == "1"
+        assert made.popen.poll() is None
+    finally:
+        made.end()
+
+
+def test_a_hook_that_keeps_a_successor_from_starting_changes_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "conf.py").write_text(
+        "import os\ndef pre_fork(server, worker):\n    if os.path.exists('broken'): raise RuntimeError('a bad hook')\n"
+    )
+    made = Supervised(tmp_path, "--from-gunicorn", "conf.py")
+    try:
+        made.until_logged("generation 1 serves")
+        victim = min(made.workers())
+        (tmp_path / "broken").touch()
+        os.kill(victim, signal.SIGKILL)
+        made.until_logged("a worker cannot be started: cannot load the application 'pre_fork'")
+        assert made.ask()[0] == "1"
+        made.tell(signal.SIGHUP)
+        made.until_logged("generation 2 is discarded")
+        assert made.ask()[0] == "1"
+    finally:
+        made.end()
 
 
 def test_a_unix_socket_and_systemd_from_start_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
