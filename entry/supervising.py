@@ -80,8 +80,9 @@ def run_supervisor(
         supervisor.on_reload = partial(reloading, manager, hooks)
         supervisor.on_serving = partial(manager.ready, f"serves {target}")
         supervisor.on_ending = partial(manager.stopping, "finishes requests")
-        for *fields, state in succession.get("workers", ()):
-            supervisor.adopt(Worker(*fields, supervisor), State(state))
+        for pid, status_end, control_end, generation, place, state in succession.get("workers", ()):
+            worker = Worker(pid, status_end, control_end, generation, place, supervisor)
+            supervisor.adopt(worker, State(state))
         stack.enter_context(stop_signals(partial(signalled, supervisor, logs, hooks), *SIGNALS))
         os.kill(os.getpid(), signal.SIGCHLD)  # for one that ended while nobody waited
         scheme = "https" if settings.has_tls else "http"
