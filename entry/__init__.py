@@ -68,7 +68,7 @@ HOMES = {
     "websockets": ".servers.websocket.applications",
 }
 if sys.platform == "win32":
-    HOMES |= dict.fromkeys(("WSGIServer", "broadcast", "serve", "websockets"), ".windows")
+    HOMES |= dict.fromkeys(("Settings", "WSGIServer", "broadcast", "patch_all", "serve", "websockets"), ".windows")
 
 
 def __getattr__(name: str) -> object:

@@ -39,7 +39,7 @@ from .servers.settings_sources import (
 )
 from .servers.supervisor.channel import inherit_ends
 from .serving import run_target
-from .supervising import run_supervisor
+from .supervising import TRIAL_VARIABLE, run_supervisor
 from .version import __version__
 
 USAGE_ERROR: Final = 2
@@ -53,6 +53,8 @@ REPEATED: Final = ("bind", "raw_env")
 #: Commands with options of their own: functions that take the arguments and the patching's warnings, and return the
 #: exit status. They are named, since they are imported only where they are asked for.
 TOOLS: Final = {"doctor": "hublet.doctor.command:run", "loadtest": "hublet.loadtest.command:main"}
+# What only a supervisor can do.
+OF_WORKERS: Final = ("max_requests", "max_rss", "worker_timeout")
 METAVARS: Final = {"count": "N", "size": "SIZE", "number": "SECONDS", "list": "TEXT", "text": "TEXT"}
 
 DESCRIPTION: Final = "Serve a WSGI application with thousands of requests in flight on one thread."
@@ -112,6 +114,8 @@ def run_command(arguments: Sequence[str], early_imports: Sequence[str]) -> int:
         gunicorn_file = read_gunicorn_file(location, directory, os.environ)
     target = target or gunicorn_file.target or missing_application()
     sourced = resolve_settings(given, os.environ, directory, config, gunicorn_file.layer, renamed)
+    if TRIAL_VARIABLE in os.environ:
+        return 0
     lifeline, ends = inherit_lifeline(), inherit_ends()
     inherited = inherit()
     sourced = with_passed_sockets(sourced, inherited)
@@ -120,7 +124,8 @@ def run_command(arguments: Sequence[str], early_imports: Sequence[str]) -> int:
         sys.path.insert(0, application_directory)
     gunicorn_file.extend_path()
     if ends is None:  # otherwise the supervisor has said it
-        sourced = dataclasses.replace(sourced, warnings=(*sourced.warnings, *gunicorn_file.ignored))
+        warnings = (*sourced.warnings, *gunicorn_file.ignored, *needing_workers(sourced))
+        sourced = dataclasses.replace(sourced, warnings=warnings)
     hooks = hooks_of(gunicorn_file, sourced.settings)
     if command == "check":
         patch_as_set(sourced)
@@ -129,10 +134,22 @@ def run_command(arguments: Sequence[str], early_imports: Sequence[str]) -> int:
         return run_reloader(sourced, directory, find_file(os.environ, directory, config)[0])
     if sourced.settings.workers != 1 and lifeline is None and ends is None:
         return run_supervisor(sourced, target, inherited, hooks)
-    warnings = [*early_imports, *patch_as_set(sourced), *sourced.warnings]
+    every = [*early_imports, *patch_as_set(sourced), *sourced.warnings]
     if lifeline is not None:
-        return run_target(settings_of_child(sourced), target, warnings, inherited, lifeline, hooks=hooks)
-    return run_target(sourced, target, warnings, inherited, ends=ends, hooks=hooks)
+        return run_target(settings_of_child(sourced), target, every, inherited, lifeline, hooks=hooks)
+    return run_target(sourced, target, every, inherited, ends=ends, hooks=hooks)
+
+
+def needing_workers(sourced: SourcedSettings) -> list[str]:
+    """A warning for each setting that was given and does nothing in an only process, which nobody replaces."""
+    settings = sourced.settings
+    if settings.workers != 1 and not settings.reload:
+        return []
+    return [
+        f"{name} does nothing with one process, which nobody could replace; it needs workers = 2 or more, or auto"
+        for name in OF_WORKERS
+        if name in sourced.origins and getattr(settings, name)
+    ]
 
 
 def patch_as_set(sourced: SourcedSettings) -> tuple[str, ...]:

@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from pkgutil import resolve_name
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from .loader import traceback_text
 from .runtime.errors import SettingsError
@@ -86,7 +87,11 @@ def read_gunicorn_file(location: str, directory: Path, environ: Mapping[str, str
     ):
         if environ.get(variable):
             values.setdefault(name, value.format(environ[variable]))
-    hooks = {name: value for name, value in values.items() if BY_NAME[name].is_hook and callable(value)}
+    hooks = {
+        name: function_of(name, value, f"{name} in {location}")
+        for name, value in values.items()
+        if BY_NAME[name].is_hook and value is not None
+    }
     layer: Layer = {}
     for name, value in values.items():
         layer |= converted(BY_NAME[name], value, f"{name} in {location}")
@@ -116,6 +121,19 @@ def execute(location: str, directory: Path) -> ModuleType:
     except (Exception, SystemExit) as error:
         raise SettingsError("from_gunicorn", location, f"failed:\n{traceback_text(error)}", OPTION) from None
     return module
+
+
+def function_of(name: str, value: Any, source: str) -> Callable[..., Any]:
+    """A hook: a function, or as gunicorn takes it too, the dotted name of one. Raises SettingsError."""
+    found = value
+    if isinstance(value, str):
+        try:
+            found = resolve_name(value)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise SettingsError(name, value, f"cannot be imported: {error}", source) from None
+    if not callable(found):
+        raise SettingsError(name, value, "must be a function, or the dotted name of one", source)
+    return cast("Callable[..., Any]", found)
 
 
 def converted(name: Name, value: Any, source: str) -> Layer:

@@ -4,7 +4,8 @@ Hooks of the master (`on_starting`, `when_ready`, `pre_fork`, `child_exit`, ...)
 workers by the workers, and all of them by the one process where there is one. Each process executes the configuration
 file for itself: a worker is a new process here, not a fork.
 
-An error in a hook that is called before requests are served keeps the server from starting; later ones are logged.
+An error in a hook that is called before requests are served keeps the server, or the new worker, from starting; later
+ones are logged.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ log = logging.getLogger("hublet.hooks")
 
 # Tells a worker how many were started before it.
 AGE_VARIABLE: Final = "_HUBLET_AGE"
-EARLY: Final = {"on_starting", "when_ready", "pre_fork", "post_fork", "post_worker_init"}
+STARTING: Final = {"on_starting", "when_ready"}
+EARLY: Final = STARTING | {"pre_fork", "post_fork", "post_worker_init"}
 
 
 class Server:
@@ -65,6 +67,8 @@ class Hooks:
 
     def __init__(self, file: GunicornFile = NO_FILE, workers: int = 1, environ: Mapping[str, str] = os.environ) -> None:
         self.file = file
+        #: In a supervisor that has executed itself anew: nothing that its own hooks raise may end what serves.
+        self.are_workers_serving = False
         cfg = SimpleNamespace(**file.values)
         age = int(environ.get(AGE_VARIABLE, 1))
         self.server = Server(cfg, workers)
@@ -78,7 +82,7 @@ class Hooks:
         try:
             hook(*arguments)
         except Exception as error:
-            if name in EARLY:
+            if name in EARLY and not (self.are_workers_serving and name in STARTING):
                 raise ApplicationLoadError(name, f"the hook failed:\n{traceback_text(error)}") from None
             log.exception("the hook %s failed", name)
 

@@ -160,6 +160,8 @@ def run(
             stack.enter_context(closing(open_statistics(sourced, server)))
         life = Life(server, settings.grace)
         scheme = "https" if server.has_tls else "http"
+        if ends is not None:  # drained, it ends by itself: the supervisor's signal may follow another one
+            stack.callback(signal.signal, signal.SIGTERM, signal.SIG_IGN)
         if install_signals:
             stack.enter_context(stop_signals(hooks.interrupting(life.signalled), signal.SIGQUIT))
             if settings.has_tls and ends is None:  # a supervisor takes the signal for all its workers

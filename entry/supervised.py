@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import random
@@ -22,6 +23,7 @@ from .servers.supervisor.channel import ENDING, HEARTBEAT, LEAVING, READY, RECYC
 log = logging.getLogger("hublet.worker")
 
 PIPE_SIZE: Final = 512
+STANDARD_ERROR: Final = 2
 # Signals that are for the supervisor, which a terminal sends to its workers too.
 SUPERVISORS: Final = (signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
 
@@ -48,6 +50,8 @@ class Supervised:
         self._ending = False
         for number in SUPERVISORS:
             signal.signal(number, signal.SIG_IGN)
+        # A hub that is blocked, in C perhaps, is ended by SIGABRT: say where it is. A handler of Python's follows.
+        faulthandler.enable(STANDARD_ERROR)
         self._board = LoadBoard(ends.board)
         server.share = self._share
         server.patient = True
@@ -106,8 +110,8 @@ class Supervised:
         tell(self._ends.status, TURNING)
         if self._server.started:
             self._post()
-        if not self._recycling and self._has_reached_a_limit():
-            self._recycling = True
+        self._recycling = self._recycling or self._has_reached_a_limit()
+        if self._recycling:  # again and again: the successor may fail to start
             tell(self._ends.status, RECYCLE)
 
     def _has_reached_a_limit(self) -> bool:

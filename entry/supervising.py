@@ -26,11 +26,13 @@ from .servers.load_board import LoadBoard, make_board
 from .servers.settings import Settings
 from .servers.settings_sources import SourcedSettings
 from .servers.supervisor.supervisor import Rules, Supervisor, log
-from .servers.supervisor.worker import Events, Worker, start_worker
+from .servers.supervisor.worker import Events, State, Worker, start_worker
 from .servers.systemd import ServiceManager
 from .servers.unix_sockets import UnixListener, claim_again
 from .serving import announce, raise_descriptor_limit, stop_signals
 
+# Set for a trial: the process reads its settings, and ends.
+TRIAL_VARIABLE: Final = "_HUBLET_TRIAL"
 # Set across an execution of the supervisor by itself: what it needs to know of its workers.
 SUCCESSION_VARIABLE: Final = "_HUBLET_SUCCESSION"
 SIGNALS: Final = (
@@ -58,6 +60,7 @@ def run_supervisor(
         for warning in (*sourced.warnings, *title(sourced, "supervisor")):
             log.warning("%s", warning)
         raise_descriptor_limit()
+        hooks.are_workers_serving = bool(succession)
         stack.enter_context(hooks.master())
         files = succession.get("files", {})
         inherited = {
@@ -77,8 +80,9 @@ def run_supervisor(
         supervisor.on_reload = partial(reloading, manager, hooks)
         supervisor.on_serving = partial(manager.ready, f"serves {target}")
         supervisor.on_ending = partial(manager.stopping, "finishes requests")
-        for pid, status_end, control_end, generation, place in succession.get("workers", ()):
-            supervisor.adopt(Worker(pid, status_end, control_end, generation, place, supervisor))
+        for pid, status_end, control_end, generation, place, state in succession.get("workers", ()):
+            worker = Worker(pid, status_end, control_end, generation, place, supervisor)
+            supervisor.adopt(worker, State(state))
         stack.enter_context(stop_signals(partial(signalled, supervisor, logs, hooks), *SIGNALS))
         os.kill(os.getpid(), signal.SIGCHLD)  # for one that ended while nobody waited
         scheme = "https" if settings.has_tls else "http"
@@ -87,7 +91,7 @@ def run_supervisor(
         hooks.call("when_ready", hooks.server)
         supervisor.begin_generation()
         while (status := supervisor.run()) is None:
-            if can_execute() and supervisor.catch_up():
+            if can_execute(start, settings.startup_timeout) and supervisor.catch_up():
                 log.info("SIGUSR2: executing the supervisor anew")
                 logs.errors.close()
                 succession = {"board": board, "workers": supervisor.workers, "files": claimed_files(listeners)}
@@ -118,7 +122,7 @@ def start_hooked(
     place: int,
     events: Events,
 ) -> Worker:
-    """Start a worker, with the hooks around it. Raises OSError."""
+    """Start a worker, with the hooks around it. Raises OSError, or ApplicationLoadError for a hook that fails."""
     told = hooks.before_worker()
     worker = start({**variables, AGE_VARIABLE: str(told.age)}, board, generation, place, events)
     hooks.worker_started(told, worker.pid)
@@ -137,11 +141,24 @@ def reloading(manager: ServiceManager, hooks: Hooks) -> None:
     hooks.call("on_reload", hooks.server)
 
 
-def can_execute() -> bool:
-    """Whether what is installed now starts at all; the reason goes to the log."""
-    trial = subprocess.run([sys.executable, "-m", "hublet", "--version"], capture_output=True, text=True, check=False)
+def can_execute(start: partial[Worker], timeout: float) -> bool:
+    """Whether what is installed now starts at all, and reads its settings; the reason goes to the log."""
+    command, directory = start.args
+    try:
+        trial = subprocess.run(
+            command,
+            cwd=directory,
+            env={**os.environ, TRIAL_VARIABLE: "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        log.error("SIGUSR2 is ignored: %s", error)
+        return False
     if trial.returncode:
-        log.error("SIGUSR2 is ignored: the installed hublet does not start: %s", trial.stderr.strip()[-500:])
+        log.error("SIGUSR2 is ignored: hublet would not start: %s", trial.stderr.strip()[-500:])
     return trial.returncode == 0
 
 
@@ -157,7 +174,10 @@ def execute(start: partial[Worker], variables: Mapping[str, str], succession: Ma
     for worker in succession["workers"]:
         for descriptor in (worker.status, worker.control):
             os.set_inheritable(descriptor, True)
-    fields = [(each.pid, each.status, each.control, each.generation, each.place) for each in succession["workers"]]
+    fields = [
+        (each.pid, each.status, each.control, each.generation, each.place, each.state.value)
+        for each in succession["workers"]
+    ]
     text = json.dumps({**succession, "workers": fields})
     os.chdir(directory)
     os.execve(sys.executable, [*command], {**os.environ, **variables, SUCCESSION_VARIABLE: text})  # noqa: S606

@@ -18,4 +18,4 @@ def refuse(*arguments: Any, **settings: Any) -> NoReturn:
 
 
 # Called, each of them is the same.
-serve = WSGIServer = websockets = broadcast = refuse
+serve = patch_all = Settings = WSGIServer = websockets = broadcast = refuse

@@ -19,7 +19,7 @@ VARIABLE: Final = "_HUBLET_WORKER"
 # From the worker.
 READY: Final = b"r"  # serves requests
 TURNING: Final = b"t"  # its hub turns; sent every HEARTBEAT seconds
-RECYCLE: Final = b"c"  # has reached a limit (requests, memory): wants to be replaced
+RECYCLE: Final = b"c"  # has reached a limit (requests, memory): wants to be replaced; sent until it is
 LEAVING: Final = b"l"  # was told to leave, and not by the supervisor
 # From the supervisor.
 SUCCEEDED: Final = b"s"  # a successor serves: finish what is in flight and leave

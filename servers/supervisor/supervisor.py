@@ -21,6 +21,7 @@ from typing import Any, Final
 import gevent
 from gevent.queue import Queue
 
+from ...runtime.errors import ApplicationLoadError
 from .channel import LEAVING, READY, RECYCLE
 from .worker import Events, State, Worker, describe_end
 
@@ -51,7 +52,7 @@ def do_nothing() -> None:
 
 
 class Supervisor:
-    """Keeps workers running. `start(generation, place, events)` starts one; raises OSError."""
+    """Keeps workers running. `start(generation, place, events)` starts one; raises OSError or ApplicationLoadError."""
 
     def __init__(self, rules: Rules, start: Callable[[int, int, Events], Worker]) -> None:
         self._rules = rules
@@ -91,9 +92,9 @@ class Supervisor:
         """Take the end of a worker."""
         self._events.put(partial(self._on_end, worker))
 
-    def adopt(self, worker: Worker) -> None:
-        """Take over a worker of this process's own earlier life, which serves."""
-        worker.state = State.SERVING
+    def adopt(self, worker: Worker, state: State) -> None:
+        """Take over a worker of this process's own earlier life; `state` is where in its own life it was."""
+        worker.state = state
         self._workers[worker.pid] = worker
         self._generation = max(self._generation, worker.generation)
         self._has_served = True
@@ -222,6 +223,10 @@ class Supervisor:
             if worker not in coming and worker.state is not State.LEAVING:
                 worker.retire()
         self.on_serving()
+        self._reload_if_asked_again()
+
+    def _reload_if_asked_again(self) -> None:
+        """A reload that was asked for during another one follows it, whatever came of that: it may bring the cure."""
         if self._reload_again:
             self._reload_again = False
             self._reload()
@@ -234,6 +239,7 @@ class Supervisor:
             log.error("generation %d is discarded: %s; the one before it goes on", self._generation, reason)
             self.on_serving()
             self._fill_up()
+            self._reload_if_asked_again()
         else:
             log.error("%s: giving up", reason)
             self._status = status
@@ -256,7 +262,7 @@ class Supervisor:
         if worker.state is State.SERVING and not self._ending:
             if LEAVING in messages:
                 self._succeed(worker, "was told to leave")
-            elif RECYCLE in messages:
+            elif RECYCLE in messages and time.monotonic() >= self._paused_until:  # it asks again
                 self._succeed(worker, "has reached a limit")
 
     def _succeed(self, worker: Worker, why: str) -> None:
@@ -319,8 +325,8 @@ class Supervisor:
     def _start_worker(self, place: int) -> Worker | None:
         try:
             worker = self._start(self._generation, place, self)
-        except OSError as error:
-            log.error("a worker cannot be started: %s", error.strerror)
+        except (OSError, ApplicationLoadError) as error:
+            log.error("a worker cannot be started: %s", error)
             self._paused_until = time.monotonic() + LONGEST_PAUSE
             return None
         self._workers[worker.pid] = worker

@@ -7,6 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
+from hublet.gunicorn_file import read_gunicorn_file
+from hublet.runtime.errors import SettingsError
 
 from .conftest import Start, get
 
@@ -55,6 +57,36 @@ def test_settings_and_hooks_with_one_process(tmp_path: Path, command: Start) -> 
     assert "threads in conf.py is ignored: every request has a greenlet of its own" in hublet.errors
     assert "worker_class" not in hublet.errors
     assert "keepalive_timeout = 3 seconds, from gunicorn's option --keep-alive" in hublet.errors
+
+
+@pytest.mark.parametrize(("workers", "warned"), [(1, True), (2, False)])
+def test_what_needs_workers_is_named_where_there_is_one_process(
+    tmp_path: Path, command: Start, workers: int, warned: bool
+) -> None:
+    (tmp_path / "conf.py").write_text(f'bind = "127.0.0.1:0"\nworkers = {workers}\ntimeout = 0\nmax_requests = 9\n')
+    hublet = command("--from-gunicorn", "conf.py", "shop:app")
+    hublet.wait_for("generation 1 serves" if workers > 1 else "listening on")
+    assert hublet.stop() == 0
+    assert ("max_requests does nothing with one process" in hublet.errors) == warned
+    assert "worker_timeout does nothing" not in hublet.errors
+
+
+def test_a_hook_may_be_the_dotted_name_of_a_function(tmp_path: Path, command: Start) -> None:
+    (tmp_path / "hooks_of_ours.py").write_text("def said(server): server.log.info('it was called')\n")
+    (tmp_path / "conf.py").write_text('bind = "127.0.0.1:0"\nwhen_ready = "hooks_of_ours.said"\n')
+    hublet = command("--from-gunicorn", "conf.py", "shop:app")
+    hublet.wait_for("it was called")
+    assert hublet.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "rule"),
+    [("'nowhere.said'", "No module named 'nowhere'"), ("'os.said'", "cannot be imported"), ("5", "must be a function")],
+)
+def test_a_hook_that_is_no_function_is_refused(tmp_path: Path, value: str, rule: str) -> None:
+    (tmp_path / "conf.py").write_text(f"pre_request = {value}\n")
+    with pytest.raises(SettingsError, match=rule):
+        read_gunicorn_file("conf.py", tmp_path, {})
 
 
 def test_settings_and_hooks_with_workers(tmp_path: Path, command: Start) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
@@ -19,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 APPLICATION = """
-import os, time
+import atexit, os, time
 from pathlib import Path
 
 if Path("broken").exists():
@@ -27,14 +28,25 @@ if Path("broken").exists():
 time.sleep(float(Path("delay").read_text()) if Path("delay").exists() else 0)
 VERSION = Path("version").read_text()
 
+if Path("clean-up").exists():
+    @atexit.register
+    def clean_up():
+        Path(f"cleaning-{os.getpid()}").touch()
+        time.sleep(0.5)
+        Path(f"cleaned-{os.getpid()}").touch()
+
+def hang():
+    sum(range(10**12))  # in C: no handler of Python's would run
+
 def app(environ, start_response):
     websocket = environ.get("wsgi.websocket")
     if websocket is not None:
         while (message := websocket.receive()) is not None:
             websocket.send(message)
         return []
-    if environ["PATH_INFO"] == "/slow":
-        time.sleep(0.5)
+    if environ["PATH_INFO"] == "/block":
+        hang()
+    time.sleep({"/slow": 0.5, "/slower": 4.0}.get(environ["PATH_INFO"], 0))
     start_response("200 OK", [])
     return [f"{VERSION} {os.getpid()}".encode()]
 """
@@ -67,6 +79,10 @@ class Supervised:
             return version.decode(), int(pid)
         finally:
             connection.close()
+
+    def begin(self, path: str) -> Any:
+        """Make one request in a native thread; returns what `get` waits for."""
+        return gevent.get_hub().threadpool.spawn(self.ask, path)
 
     def workers(self) -> set[int]:
         """The pids of the supervisor's children."""
@@ -217,9 +233,22 @@ def test_a_killed_worker_is_replaced(supervised: Supervised) -> None:
     assert supervised.ask()[0] == "1"
 
 
+def test_one_that_is_blocked_is_aborted_and_says_where_it_was(tmp_path: Path) -> None:
+    made = Supervised(tmp_path, "--worker-timeout", "1.2")
+    try:
+        made.until_logged("generation 1 serves")
+        blocked = made.begin("/block")
+        made.until_logged("was killed by SIGABRT")
+        assert " in hang" in made.log.read_text()
+        with pytest.raises(http.client.HTTPException):
+            blocked.get()
+    finally:
+        made.end()
+
+
 def test_workers_of_a_killed_supervisor_finish_and_leave(supervised: Supervised) -> None:
     workers = supervised.workers()
-    slow = gevent.get_hub().threadpool.spawn(supervised.ask, "/slow")
+    slow = supervised.begin("/slow")
     supervised.until(lambda: gevent.sleep(0.1) or True)
     supervised.popen.kill()
     supervised.popen.wait()
@@ -236,6 +265,63 @@ def test_the_supervisor_executes_itself_anew(supervised: Supervised) -> None:
     load.stop()
     assert load.failures == []
     assert supervised.popen.poll() is None
+
+
+def test_an_execution_anew_while_old_workers_finish_leaves_those_that_serve(supervised: Supervised) -> None:
+    old = supervised.workers()
+    finishing = [supervised.begin("/slower") for _ in range(6)]  # some in each of them
+    supervised.tell(signal.SIGHUP)
+    supervised.until_logged("generation 2 serves")
+    serving = supervised.workers() - old
+    (supervised.folder / "delay").write_text("1.5")
+    supervised.tell(signal.SIGUSR2)
+    for pid in serving:
+        supervised.until_logged(f"worker {pid} ended")
+        logged = supervised.log.read_text()
+        assert logged.index("generation 3 serves") < logged.index(f"worker {pid} ended")
+    assert {each.get()[1] for each in finishing} == old
+
+
+@pytest.mark.parametrize("what", ["settings", "hook"])
+def test_what_would_not_start_anew_is_not_executed(tmp_path: Path, what: str) -> None:
+    configuration = tmp_path / "conf.py"
+    configuration.write_text("")
+    made = Supervised(tmp_path, "--from-gunicorn", "conf.py")
+    try:
+        made.until_logged("generation 1 serves")
+        if what == "settings":
+            configuration.write_text("timeout = 'soon'")
+            made.tell(signal.SIGUSR2)
+            made.until_logged("SIGUSR2 is ignored")
+            assert "must be a number of seconds" in made.log.read_text()
+        else:
+            configuration.write_text("def on_starting(server): raise RuntimeError('a bad hook')")
+            made.tell(signal.SIGUSR2)
+            made.until_logged("generation 2 serves")
+            assert "RuntimeError: a bad hook" in made.log.read_text()
+        assert made.ask()[0] == "1"
+        assert made.popen.poll() is None
+    finally:
+        made.end()
+
+
+def test_a_hook_that_keeps_a_successor_from_starting_changes_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "conf.py").write_text(
+        "import os\ndef pre_fork(server, worker):\n    if os.path.exists('broken'): raise RuntimeError('a bad hook')\n"
+    )
+    made = Supervised(tmp_path, "--from-gunicorn", "conf.py")
+    try:
+        made.until_logged("generation 1 serves")
+        victim = min(made.workers())
+        (tmp_path / "broken").touch()
+        os.kill(victim, signal.SIGKILL)
+        made.until_logged("a worker cannot be started: cannot load the application 'pre_fork'")
+        assert made.ask()[0] == "1"
+        made.tell(signal.SIGHUP)
+        made.until_logged("generation 2 is discarded")
+        assert made.ask()[0] == "1"
+    finally:
+        made.end()
 
 
 def test_a_unix_socket_and_systemd_from_start_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,6 +366,20 @@ def test_a_unix_socket_and_systemd_from_start_to_end(tmp_path: Path, monkeypatch
             assert not path.exists()
         finally:
             made.end()
+
+
+def test_a_worker_that_is_told_twice_to_end_is_not_cut_off_while_it_cleans_up(supervised: Supervised) -> None:
+    (supervised.folder / "clean-up").touch()
+    supervised.tell(signal.SIGHUP)
+    supervised.until_logged("generation 2 serves")
+    supervised.until(lambda: len(supervised.workers()) == 2)
+    workers = supervised.workers()
+    for pid in workers:  # and then the supervisor, as one that ends a whole group of processes does
+        os.kill(pid, signal.SIGTERM)
+    supervised.until(lambda: len(list(supervised.folder.glob("cleaning-*"))) == 2)
+    supervised.tell(signal.SIGTERM)
+    assert supervised.popen.wait(PATIENCE) == 0
+    assert {int(each.name.partition("-")[2]) for each in supervised.folder.glob("cleaned-*")} >= workers
 
 
 def test_websockets_are_told_to_come_back(supervised: Supervised) -> None:
@@ -339,6 +439,21 @@ def test_recycling(tmp_path: Path) -> None:
         made.until(lambda: not before & made.workers())
         load.stop()
         assert load.failures == []
+    finally:
+        made.end()
+
+
+def test_recycling_goes_on_after_a_successor_has_failed(tmp_path: Path) -> None:
+    made = Supervised(tmp_path, "--max-requests", "1")
+    try:
+        made.until_logged("generation 1 serves")
+        before = made.workers()
+        (tmp_path / "broken").touch()
+        served = {made.ask()[1]}
+        made.until_logged("ended with status 1 soon after its start")
+        assert before <= made.workers()
+        (tmp_path / "broken").unlink()
+        made.until(lambda: not served & made.workers())
     finally:
         made.end()
 

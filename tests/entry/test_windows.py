@@ -26,7 +26,13 @@ for name in ("posix_spawn", "fork", "register_at_fork"):
     delattr(os, name)
 del signal.SIGHUP, socket.AF_UNIX
 """
-USES = ["hublet.serve(app)", "hublet.serve('shop:app', bind=(':80',))", "hublet.WSGIServer(('', 80), app)"]
+USES = [
+    "hublet.serve(app)",
+    "hublet.serve('shop:app', bind=(':80',))",
+    "hublet.WSGIServer(('', 80), app)",
+    "hublet.patch_all()",
+    "hublet.Settings(bind=(':80',))",
+]
 
 
 def play(script: str) -> subprocess.CompletedProcess[str]:

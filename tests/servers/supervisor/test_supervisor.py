@@ -140,6 +140,19 @@ def test_a_reload_during_a_reload_follows_it(play: Play) -> None:
     assert len(play.expect(6)) == 6
 
 
+def test_a_reload_during_one_that_fails_follows_it(play: Play) -> None:
+    play.supervisor.signalled(signal.SIGHUP)
+    broken = play.expect(4)[2:]
+    play.supervisor.signalled(signal.SIGHUP)
+    play.settle()
+    broken[0].end(1)
+    mended = play.expect(6)[4:]
+    broken[1].end(-9)
+    play.serve(*mended)
+    assert all(each.retired for each in play.started[:2])
+    assert len(play.started) == 6
+
+
 def test_a_first_generation_that_fails_ends_everything() -> None:
     play = Play()
     first, second = play.expect(2)
@@ -194,6 +207,21 @@ def test_one_that_wants_to_be_recycled_leaves_when_its_successor_serves(play: Pl
     first.end()
     play.settle()
     assert len(play.started) == 3
+
+
+def test_one_whose_successor_fails_is_recycled_when_it_asks_after_the_pause(play: Play) -> None:
+    first = play.started[0]
+    for count in (3, 4):
+        first.say(RECYCLE)
+        play.expect(count)[-1].end(1)
+        play.settle()
+    first.say(RECYCLE)
+    play.settle()
+    assert len(play.started) == 4
+    gevent.sleep(module.FIRST_PAUSE * 2)
+    first.say(RECYCLE)
+    play.serve(play.expect(5)[4])
+    assert first.retired
 
 
 def test_one_that_was_told_to_leave_by_somebody_has_a_successor_before_it_is_gone(play: Play) -> None:
