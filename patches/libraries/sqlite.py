@@ -33,7 +33,8 @@ from gevent.lock import BoundedSemaphore
 from gevent.monkey import get_original
 
 from ...runtime.limits import SQLITE_BACKUP_PAGES, SQLITE_INSTRUCTIONS, SQLITE_LONG_SLICES, SQLITE_SLICE
-from .lock_pauses import can_yield, pause, pause_before
+from ...runtime.offload import has_hub_to_yield_to, this_thread
+from .lock_pauses import pause, pause_before
 from .sqlite_long import is_long, known, off_loaded, remember
 from .subclasses import cooperative
 
@@ -155,7 +156,7 @@ class Connection(NativeConnection):
                 progress(status, remaining, total)
             if status in LOCKED:
                 pause(sleep)
-            elif can_yield():
+            elif has_hub_to_yield_to():
                 pause(NEXT_TURN)
 
         pages = SQLITE_BACKUP_PAGES if whole else pages
@@ -177,7 +178,7 @@ class Connection(NativeConnection):
 
     def _progress(self) -> bool:
         """What SQLite calls now and then: whether the statement is to be interrupted."""
-        if not can_yield() or not turn.is_over():
+        if not has_hub_to_yield_to() or not turn.is_over():
             return False
         self.hublet_slices_taken += 1
         if self.hublet_sql and self.hublet_slices_taken == SQLITE_LONG_SLICES:
@@ -268,7 +269,7 @@ class Cursor(NativeCursor):
 
 def may_off_load(connection: Connection | None) -> bool:
     """Whether statements on a connection may run on another thread."""
-    return connection is not None and connection.hublet_other_threads and can_yield()
+    return connection is not None and connection.hublet_other_threads and has_hub_to_yield_to()
 
 
 def elsewhere(cursor: Cursor, call: Callable[..., T], *args: Any) -> T:
@@ -295,7 +296,7 @@ def patiently(
     """
     if connection is None:
         return call(*args)  # a subclass has not called __init__: SQLite says so
-    while connection.hublet_parked is not None:
+    while connection.hublet_parked is not None and not this_thread.makes_calls:  # there, a statement calls back
         connection.hublet_parked.wait()
     connection.hublet_sql, connection.hublet_slices_taken = sql, 0
     attempt = 0

@@ -16,7 +16,7 @@ from typing import Any
 import gevent
 from gevent import Timeout
 from gevent.monkey import get_original
-from hublet.patches.libraries import sqlite
+from hublet.patches.libraries import sqlite, sqlite_long
 from hublet.patches.patching import REGISTRY
 
 from .probe import assert_yields, fails, measured
@@ -157,6 +157,22 @@ def check_statements_that_proved_long_are_off_loaded(folder: str) -> None:
     strict = sqlite3.connect(database(folder))
     strict.create_function("ident", 0, get_original("_thread", "get_ident"))
     assert strict.execute(query).fetchone()[1] == here
+
+
+def check_functions_may_query_while_their_statement_is_off_loaded(folder: str) -> None:
+    connection = sqlite3.connect(database(folder), check_same_thread=False)
+    connection.executemany("INSERT INTO numbers VALUES (?)", ((n,) for n in range(3)))
+
+    def count(_: int) -> int:
+        time.sleep(0.001)
+        result: int = connection.execute("SELECT count(*) FROM numbers").fetchone()[0]
+        return result
+
+    connection.create_function("total", 1, count)
+    query = "SELECT total(n) FROM numbers"
+    sqlite_long.remember(query)
+    with Timeout(10):
+        assert connection.execute(query).fetchall() == [(3,)] * 3
 
 
 def check_killed_and_timed_out(folder: str) -> None:
