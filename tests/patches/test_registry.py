@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hublet.patches import registry
@@ -149,7 +149,7 @@ def test_a_loader_without_attributes_of_its_own_is_left_alone() -> None:
 
     class Finder:
         def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-            return ModuleSpec(name, Loader()) if name == "thelib" else None
+            return ModuleSpec(name, cast("Any", Loader())) if name == "thelib" else None
 
     made, _ = registry_of(patch(WAIT))
     sys.meta_path.insert(0, Finder())

@@ -107,7 +107,8 @@ def check_returned_rows_are_committed_after_the_wait(folder: str) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.executemany("INSERT INTO numbers VALUES (?)", ((n,) for n in range(3)))
     insert = "INSERT INTO numbers VALUES (?) RETURNING n"
-    for number, fetch in enumerate((sqlite3.Cursor.fetchone, sqlite3.Cursor.fetchall, next, list), 10):
+    fetches: tuple[Any, ...] = (sqlite3.Cursor.fetchone, sqlite3.Cursor.fetchall, next, list)
+    for number, fetch in enumerate(fetches, 10):
         reading(path, 0.1)
         assert fetch(connection.execute(insert, (number,))) in ((number,), [(number,)])
     reading(path, 0.1)
