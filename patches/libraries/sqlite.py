@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from sqlite3 import Connection as NativeConnection
@@ -239,12 +240,14 @@ class Cursor(NativeCursor):
         legacy = getattr(connection, "autocommit", -1) == -1
         if legacy and connection.in_transaction:
             connection.commit()
+        super().executescript("")  # which says whether the cursor is closed
         level = connection.isolation_level if legacy else None
         if level is not None:  # setting it to None commits
             connection.isolation_level = None
+        plain = NativeCursor(connection)  # without a row factory: the rows are nobody's
         try:
             for statement in statements(sql_script):
-                patiently(connection, executed_whole, self, waited_for_here(connection, statement))
+                patiently(connection, executed_whole, plain, waited_for_here(connection, statement))
         finally:
             if level is not None:
                 connection.isolation_level = level
@@ -277,10 +280,10 @@ class Cursor(NativeCursor):
         return row
 
 
-def executed_whole(cursor: Cursor, sql: str) -> None:
+def executed_whole(cursor: NativeCursor, sql: str) -> None:
     """Execute a statement to its end, which may be a commit that has to wait."""
-    NativeCursor.execute(cursor, sql)
-    NativeCursor.fetchall(cursor)
+    cursor.execute(sql)
+    deque(cursor, 0)
 
 
 def executed_again(cursor: Cursor, statement: tuple[str, Any], fetch: Callable[..., T], *args: Any) -> T:

@@ -134,6 +134,14 @@ def check_a_timeout_in_the_commit_of_a_with_statement_rolls_back(folder: str) ->
     assert not connection.in_transaction
 
 
+def check_rows_of_a_script_are_nobodys(_: str) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.row_factory = lambda cursor, row: 1 // 0
+    cursor = connection.cursor()
+    assert cursor.executescript("CREATE TABLE t (n); INSERT INTO t VALUES (1), (2); SELECT n FROM t;") is cursor
+    assert cursor.description is None
+
+
 def check_a_script_leaves_its_transaction_open(folder: str) -> None:
     connection = sqlite3.connect(database(folder), isolation_level=None)
     connection.executescript("PRAGMA busy_timeout = 100; BEGIN; INSERT INTO numbers VALUES (1);")
