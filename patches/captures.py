@@ -37,6 +37,7 @@ from .replacement import Patch
 from .stdlib import EXEMPT
 
 CONTAINERS: Final = (dict, list, tuple, set, frozenset)
+NATIVE_QUEUE: Final = monkey.get_original("queue", "SimpleQueue")
 # What holds nothing: most of what there is to look at.
 LEAVES: Final = frozenset({str, int, float, complex, bool, bytes, bytearray, type(None), re.Pattern, ModuleType})
 
@@ -241,12 +242,13 @@ class Walk:
             if issubclass(cls, base) and self._originals[id(base)].patched not in cls.__mro__:
                 self._add(path, "instance", name, None)
                 return
-        if is_exempt(type.__dict__["__dict__"].__get__(cls).get("__module__")):
-            return
+        exempt = is_exempt(type.__dict__["__dict__"].__get__(cls).get("__module__"))
         attributes = self._dict_of(value)
         for key, each in list(attributes.items()) if attributes else ():
+            if exempt and type(each) is not NATIVE_QUEUE:  # a ThreadPoolExecutor's: whoever waits for it hangs all
+                continue
             self._place(f"{path}.{key}", each, "attribute", partial(attributes.__setitem__, key), depth)
-        for key, member in self._layout(cls)[1]:
+        for key, member in () if exempt else self._layout(cls)[1]:
             each = slot(member, value)
             if each is not MISSING:
                 self._place(f"{path}.{key}", each, "attribute", partial(member.__set__, value), depth)

@@ -45,15 +45,20 @@ class ImportHook:
         return None
 
     def _listen(self, spec: ModuleSpec) -> None:
-        """Have the loader call back. One that is a class (built-in modules) is everybody's, and left alone."""
+        """Have the loader call back. One that is a class (built-in modules) is everybody's, and left alone.
+
+        So is one that has no attributes of its own. A loader of zip files is that of many modules, of which any may be
+        the next to run: `importlib.util.find_spec` asks for one, and runs none.
+        """
         loader: Any = spec.loader
-        if loader is None or isinstance(loader, type) or not hasattr(loader, "exec_module"):
+        if isinstance(loader, type) or not hasattr(loader, "exec_module") or not hasattr(loader, "__dict__"):
             return
         execute = loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
             loader.__dict__.pop("exec_module", None)
             execute(module)
-            self._imported(spec.name)
+            if module.__name__ == spec.name:
+                self._imported(spec.name)
 
         loader.__dict__["exec_module"] = exec_module

@@ -9,7 +9,8 @@ Rules:
   returns. A greenlet that is killed or times out meanwhile sees that when the call has ended.
 - A thread lets go of a call's function and arguments before it says that the call has ended: otherwise it could be
   the one to free a connection, at the same time as the next call on it.
-- Where there is nothing to yield to (the hub itself, a native thread, no hub yet), the call is a plain call.
+- Where there is nothing to yield to (the hub itself, a native thread, no hub yet), the call is a plain call. So it is
+  within a call on one of these threads, even where what was called there has made a hub (`time.sleep` does).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 from _queue import SimpleQueue
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any, Final, ParamSpec, TypeVar
@@ -36,6 +38,15 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 start_new_thread: Final[Callable[..., int]] = get_original("_thread", "start_new_thread")
+
+
+class ThisThread(get_original("_thread", "_local")):  # type: ignore[misc]
+    """What is known of each native thread."""
+
+    makes_calls = False
+
+
+this_thread: Final = ThisThread()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +111,22 @@ class Returns:
     def ended(self, call: Call) -> None:
         """A call has ended. The only method for other threads."""
         self._ended.append(call)
-        self._watcher.send()
+        with suppress(ValueError):  # the hub has been destroyed, and nobody waits any more
+            self._watcher.send()
 
     def _deliver(self) -> None:
         ended = self._ended
-        while ended:
-            call = ended.popleft()
-            self._pending -= 1
-            call.done = True
-            call.waiter.switch()
-        if not self._pending:
-            self._watcher.ref = False
+        try:
+            while ended:
+                call = ended.popleft()
+                self._pending -= 1
+                call.done = True
+                call.waiter.switch()
+        finally:  # a raw greenlet's error comes up here
+            if ended:
+                self._watcher.send()
+            elif not self._pending:
+                self._watcher.ref = False
 
 
 class Offload:
@@ -137,7 +153,7 @@ class Offload:
         """
         hub = get_hub_if_exists()
         current = getcurrent()
-        if hub is None or current is hub:
+        if hub is None or current is hub or this_thread.makes_calls:
             return function(*args, **kwargs)
         unfinished = self._begun - self._ended
         if unfinished >= self._started and self._started < self.threads:
@@ -174,7 +190,7 @@ class Offload:
         return OffloadStatistics(self._started, running, unfinished - running, self._ended)
 
     def _returns_of(self, hub: Hub) -> Returns:
-        self._returns = {each: returns for each, returns in self._returns.items() if not each.dead}
+        self._returns = {each: returns for each, returns in list(self._returns.items()) if not each.dead}
         self._returns[hub] = returns = Returns(hub)
         return returns
 
@@ -189,9 +205,9 @@ class Offload:
 
 
 def has_hub_to_yield_to() -> bool:
-    """Whether a wait here may yield: in a greenlet that is not the hub, on a thread that has a hub."""
+    """Whether a wait here may yield: in a greenlet that is not the hub, on a thread that has a hub and is not ours."""
     hub = get_hub_if_exists()
-    return hub is not None and getcurrent() is not hub
+    return hub is not None and getcurrent() is not hub and not this_thread.makes_calls
 
 
 class Lane:
@@ -220,10 +236,11 @@ class Lane:
     def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """As `Offload.call`, after the calls before it. Raises RuntimeError on the hub, which cannot wait, if one runs.
 
-        On a thread without a hub, where a callback of the library's may come from within a call, it does not wait.
+        On a thread without a hub, or of the pool's, where a callback of the library's may come from within a call, it
+        does not wait.
         """
         hub = get_hub_if_exists()
-        if hub is None:
+        if hub is None or this_thread.makes_calls:
             return function(*args, **kwargs)
         if getcurrent() is hub:
             return self._call_on_hub(function, *args, **kwargs)
@@ -248,6 +265,7 @@ class Lane:
 
 def work(calls: SimpleQueue[Call]) -> None:
     """What a native thread does, for as long as the process lives."""
+    this_thread.makes_calls = True
     while True:
         call = calls.get()
         call.run()

@@ -173,7 +173,7 @@ def dns_mode() -> str:
 def watch(command: Sequence[str], as_json: bool) -> int:
     """Run a command under watch, and report."""
     add_third_party()
-    status, record = watch_command(command, REGISTRY)
+    status, record = watch_command(command, REGISTRY, sys.stderr.fileno() if as_json else None)
     lines = record.report()
     if as_json:
         print(json.dumps({"status": status, "lines": lines}, indent=2))

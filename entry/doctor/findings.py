@@ -30,11 +30,14 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A pool of connections or threads that is alive. `hangs` if greenlets that use it at once wait for ever."""
+    """A pool of connections or threads that is alive.
+
+    `fails` if greenlets that use it at once fail, or share a transaction.
+    """
 
     what: str
     count: int
-    hangs: bool
+    fails: bool
     remedy: str
 
 
@@ -66,7 +69,7 @@ class Findings:
         return [
             *(each.name for each in self.libraries if each.status == "blocks"),
             *(each.what for each in self.captures if not each.rebound),
-            *(each.what for each in self.pools if each.hangs),
+            *(each.what for each in self.pools if each.fails),
             *(each.name for each in self.measured if each.verdict == "blocks"),
         ]
 

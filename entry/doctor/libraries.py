@@ -8,7 +8,8 @@ from importlib import metadata
 
 import gevent
 
-from ..patches.registry import Outcome, Registry, is_loaded
+from ..patches.registry import Outcome, Registry, is_loaded, version_of
+from ..patches.replacement import Patch
 from ..patches.stdlib import is_standard_library_patched
 from .findings import Library, Status
 from .shared_objects import Suspect, find_suspects
@@ -19,7 +20,7 @@ UNKNOWN_REMEDY = "measure it (--probe, --watch); hublet.offload(function, ...) r
 def describe_libraries(registry: Registry) -> list[Library]:
     """The libraries that this process has loaded, those that block first."""
     found = [standard_library()]
-    found += [describe(each) for each in registry.outcomes.values() if is_loaded(each.patch.module)]
+    found += [describe(each) for each in registry.outcomes.values() if is_here(each.patch)]
     found += describe_suspects(find_suspects(), known_packages(registry))
     order = ("blocks", "unknown", "off", "off-loaded", "patched", "cooperative", "note")
     return sorted(found, key=lambda each: (order.index(each.status), each.name))
@@ -31,6 +32,11 @@ def standard_library() -> Library:
         return Library("standard library", f"gevent {gevent.__version__}", "patched")
     why = "its sockets, sleeps and locks stop every request"
     return Library("standard library", sys.version.split()[0], "blocks", "", why, "start with the `hublet` command")
+
+
+def is_here(patch: Patch) -> bool:
+    """Whether a library is loaded, as far as its own modules are: some load what is patched at the first connection."""
+    return is_loaded(patch.module) or bool(patch.distribution and is_loaded(patch.module.partition(".")[0]))
 
 
 def describe(outcome: Outcome) -> Library:
@@ -48,9 +54,9 @@ def describe(outcome: Outcome) -> Library:
         remedy = f"{outcome.problem}; tested: {patch.versions or 'another Python'}" + (remedy and f"; {remedy}")
     elif outcome.state == "known" and patch.module == "io":
         status = "note"  # file objects: every application has them
-    elif outcome.state == "waiting":
+    elif outcome.state == "waiting" and is_loaded(patch.module):
         status, cost, remedy = "blocks", "", "it was loaded without its patch: call hublet.patch_all()"
-    return Library(name, outcome.version, status, cost, patch.why, remedy)
+    return Library(name, outcome.version or version_of(patch), status, cost, patch.why, remedy)
 
 
 def known_packages(registry: Registry) -> set[str]:

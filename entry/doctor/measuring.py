@@ -17,7 +17,7 @@ from .findings import Measured
 OPERATIONS: Final = 20
 #: How long an operation of a probe takes on the other side, in seconds: long beside everything else in it.
 LENGTH: Final = 0.2
-PATIENCE: Final = 60.0  # seconds; for the operations at once: one that has not ended by then hangs
+PATIENCE: Final = 60.0  # seconds; for connecting, for one operation and for those at once: what takes longer hangs
 #: Of its time, a waiting operation may stop the hub for this part and still count as cooperative.
 MOST_STALL: Final = 0.5
 
@@ -41,9 +41,11 @@ def measure(probe: Probe, count: int = OPERATIONS) -> Measured:
     opened: list[Any] = []
     one = together = Span(0.0, 0.0)
     try:
-        for _ in range(count):
-            opened.append(probe.open())
-        one = watched(lambda: probe.operate(opened[0]))
+        with gevent.Timeout(PATIENCE, TimeoutError(f"not connected after {PATIENCE:g} s")):
+            for _ in range(count):
+                opened.append(probe.open())
+        with gevent.Timeout(PATIENCE):
+            one = watched(lambda: probe.operate(opened[0]))
         together = watched(lambda: all_at_once(probe, opened))
     except Exception as error:
         return Measured(probe.name, one.seconds, count, together.seconds, 0.0, "failed", one_line(error))
@@ -56,7 +58,8 @@ def measure(probe: Probe, count: int = OPERATIONS) -> Measured:
                 probe.close(each)
             except Exception:  # noqa: S110 - the operation's own error is the one to tell
                 pass
-    blocks = one.stall > MOST_STALL * one.seconds or together.seconds > math.sqrt(count) * one.seconds
+    in_turn = count > 1 and together.seconds > math.sqrt(count) * one.seconds  # a pool may have one connection only
+    blocks = one.stall > MOST_STALL * one.seconds or in_turn
     stall = max(one.stall, together.stall)
     return Measured(probe.name, one.seconds, count, together.seconds, stall, "blocks" if blocks else "cooperative")
 

@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from .findings import Pool
 
-#: Module, class, whether greenlets that use it at once hang, and what to do.
+#: Module, class, whether greenlets that use it at once fail or see each other's work, and what to do.
 KINDS: Final = (
     (
         "sqlalchemy.pool",
         "StaticPool",
         True,
-        "create_engine(..., poolclass=QueuePool); for SQLite in memory a file, or a shared cache: "
-        "'sqlite:///file:name?mode=memory&cache=shared&uri=true'",
+        "create_engine(..., poolclass=QueuePool), for SQLite with a database in a file; all greenlets have one "
+        "connection here, and its transaction",
     ),
     (
         "sqlalchemy.pool",
@@ -44,10 +44,10 @@ KINDS: Final = (
 def find_pools() -> list[Pool]:
     """The pools that are alive in this process."""
     kinds: dict[type, tuple[str, bool, str]] = {}
-    for module, name, hangs, remedy in KINDS:
+    for module, name, fails, remedy in KINDS:
         cls: Any = getattr(sys.modules.get(module), name, None)
         if isinstance(cls, type):
-            kinds[cls] = (f"{module.partition('.')[0]} {name}", hangs, remedy)
+            kinds[cls] = (f"{module.partition('.')[0]} {name}", fails, remedy)
     # By their real types: lazy objects must not be asked what they are.
     alive = Counter(type(each) for each in gc.get_objects() if type(each) in kinds) if kinds else Counter()
     return [Pool(kinds[cls][0], count, *kinds[cls][1:]) for cls, count in alive.items()]

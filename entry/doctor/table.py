@@ -17,7 +17,7 @@ COLOURS: Final = {
     "unknown": "yellow",
     "off": "yellow",
     "unpatched": "bold red",
-    "hangs": "bold red",
+    "fails": "bold red",
     "rebound": "green",
     "note": "yellow",
     "works": "green",
@@ -55,7 +55,7 @@ def sections(findings: Findings) -> list[Section]:
         for each in findings.libraries
     ]
     captures = [("rebound" if each.rebound else "unpatched", each.what) for each in findings.captures]
-    pools = [("hangs" if each.hangs else "note", each.what, f"{each.count}", each.remedy) for each in findings.pools]
+    pools = [("fails" if each.fails else "note", each.what, f"{each.count}", each.remedy) for each in findings.pools]
     orders = [
         (
             "failed" if each.problem else "unpatched" if each.unpatched else "works",

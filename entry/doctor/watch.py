@@ -79,8 +79,11 @@ class Record:
         ]
 
 
-def watch_command(command: Sequence[str], registry: Registry) -> tuple[int, Record]:
-    """Run a command until it ends. Returns its exit status, and what blocked. Raises SettingsError."""
+def watch_command(command: Sequence[str], registry: Registry, output: int | None = None) -> tuple[int, Record]:
+    """Run a command until it ends. Returns its exit status, and what blocked. Raises SettingsError.
+
+    It writes its standard output to the descriptor `output`, or else to ours.
+    """
     if not command:
         raise SettingsError("--watch", "", "needs a command: hublet doctor --watch -- hublet module:app", "the command")
     program = shutil.which(command[0])
@@ -95,7 +98,7 @@ def watch_command(command: Sequence[str], registry: Registry) -> tuple[int, Reco
             "PYTHONPATH": python_path(directory),
         }
         try:
-            with subprocess.Popen([program, *command[1:]], env=environ) as process, passed_on(process):
+            with subprocess.Popen([program, *command[1:]], env=environ, stdout=output) as process, passed_on(process):
                 status = process.wait()
         finally:
             collector.kill()

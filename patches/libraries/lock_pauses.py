@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import gevent
-from gevent import getcurrent
-from gevent._hub_local import get_hub_if_exists
 from gevent.monkey import get_original
+
+from ...runtime.offload import has_hub_to_yield_to
 
 #: In seconds; the last one repeats. SQLite's own begin like this.
 PAUSES: Final = (0.001, 0.002, 0.005, 0.010, 0.015, 0.020, 0.025)
@@ -16,15 +16,9 @@ PAUSES: Final = (0.001, 0.002, 0.005, 0.010, 0.015, 0.020, 0.025)
 native_sleep: Final[Callable[[float], Any]] = get_original("time", "sleep")
 
 
-def can_yield() -> bool:
-    """Whether there is a hub, and we are not it."""
-    hub = get_hub_if_exists()
-    return hub is not None and getcurrent() is not hub
-
-
 def pause(seconds: float) -> None:
     """Sleep, on the hub if there is one to sleep on."""
-    (gevent.sleep if can_yield() else native_sleep)(seconds)
+    (gevent.sleep if has_hub_to_yield_to() else native_sleep)(seconds)
 
 
 def pause_before(attempt: int, left: float) -> None:

@@ -17,7 +17,8 @@ from gevent.socket import wait_read
 from MySQLdb import _mysql, connections, constants, converters
 from MySQLdb._exceptions import MySQLError
 
-from ...runtime.offload import Lane, has_hub_to_yield_to
+from ...runtime.errors import OffloadQueueFull
+from ...runtime.offload import Lane, has_hub_to_yield_to, offload
 
 #: What `connect` imports where it runs: on a native thread, which must not be the first to do so.
 IMPORTED_BY_CONNECT = (converters, constants)
@@ -55,19 +56,20 @@ class Connection(connections.Connection):
         if not has_hub_to_yield_to():
             _mysql.connection.query(self, statement)
             return
-        try:
-            if self.waits_on_hub and len(statement) <= SENT_AT_ONCE and not SENDS_A_FILE.search(statement):
-                with self.lane:
+        on_hub = self.waits_on_hub and len(statement) <= SENT_AT_ONCE and not SENDS_A_FILE.search(statement)
+        with self.lane:  # who is killed before having it has not interrupted anything
+            try:
+                if on_hub:
                     self.send_query(statement)
                     wait_read(self.fileno())
                     self.read_query_result()
-            else:
-                self.lane.call(_mysql.connection.query, self, statement)
-        except MySQLError:
-            raise
-        except BaseException:
-            self._interrupted()
-            raise
+                else:
+                    offload(_mysql.connection.query, self, statement)
+            except (MySQLError, OffloadQueueFull):
+                raise
+            except BaseException:
+                self._interrupted()
+                raise
 
     def _interrupted(self) -> None:
         self.was_interrupted = True

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from sqlite3 import Connection as NativeConnection
@@ -33,7 +34,8 @@ from gevent.lock import BoundedSemaphore
 from gevent.monkey import get_original
 
 from ...runtime.limits import SQLITE_BACKUP_PAGES, SQLITE_INSTRUCTIONS, SQLITE_LONG_SLICES, SQLITE_SLICE
-from .lock_pauses import can_yield, pause, pause_before
+from ...runtime.offload import has_hub_to_yield_to, this_thread
+from .lock_pauses import pause, pause_before
 from .sqlite_long import is_long, known, off_loaded, remember
 from .subclasses import cooperative
 
@@ -131,7 +133,7 @@ class Connection(NativeConnection):
             return super().__exit__(kind, value, trace)
         try:
             Connection.commit(self)
-        except sqlite3.Error:
+        except BaseException:  # of SQLite, or a kill or timeout while it waited
             Connection.rollback(self)
             raise
         return False
@@ -155,7 +157,7 @@ class Connection(NativeConnection):
                 progress(status, remaining, total)
             if status in LOCKED:
                 pause(sleep)
-            elif can_yield():
+            elif has_hub_to_yield_to():
                 pause(NEXT_TURN)
 
         pages = SQLITE_BACKUP_PAGES if whole else pages
@@ -177,7 +179,7 @@ class Connection(NativeConnection):
 
     def _progress(self) -> bool:
         """What SQLite calls now and then: whether the statement is to be interrupted."""
-        if not can_yield() or not turn.is_over():
+        if not has_hub_to_yield_to() or not turn.is_over():
             return False
         self.hublet_slices_taken += 1
         if self.hublet_sql and self.hublet_slices_taken == SQLITE_LONG_SLICES:
@@ -200,12 +202,14 @@ class Cursor(NativeCursor):
 
     connection: Connection
     hublet_sql = ""
+    #: A statement that commits once its rows have been fetched, with its parameters, until the first has been.
+    hublet_returning: tuple[str, Any] | None = None
 
     def execute(self, sql: str, parameters: Any = (), /) -> Any:
         """As sqlite3's."""
-        if "busy_timeout" in sql and (match := BUSY_TIMEOUT.match(sql)):
-            sql = busy_timeout(self.connection, match[1])
+        sql = waited_for_here(self.connection, sql)
         self.hublet_sql = sql
+        self.hublet_returning = (sql, parameters) if "RETURNING" in sql or "returning" in sql else None
         if known and is_long(sql) and may_off_load(self.connection):
             return patiently(self.connection, elsewhere, self, super().execute, sql, parameters)
         return patiently(self.connection, super().execute, sql, parameters, sql=sql)
@@ -236,39 +240,61 @@ class Cursor(NativeCursor):
         legacy = getattr(connection, "autocommit", -1) == -1
         if legacy and connection.in_transaction:
             connection.commit()
-        level = connection.isolation_level
-        if legacy:
+        super().executescript("")  # which says whether the cursor is closed
+        level = connection.isolation_level if legacy else None
+        if level is not None:  # setting it to None commits
             connection.isolation_level = None
+        plain = NativeCursor(connection)  # without a row factory: the rows are nobody's
         try:
             for statement in statements(sql_script):
-                patiently(connection, super().execute, statement)
-                patiently(connection, super().fetchall)
+                patiently(connection, executed_whole, plain, waited_for_here(connection, statement))
         finally:
-            if legacy:
+            if level is not None:
                 connection.isolation_level = level
         return self
 
     def fetchone(self) -> Any:
         """As sqlite3's."""
-        return patiently(self.connection, super().fetchone)
+        row = patiently(self.connection, super().fetchone, fetching=self)
+        self.hublet_returning = None
+        return row
 
     def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
         """As sqlite3's."""
-        return patiently(self.connection, lambda: super(Cursor, self).fetchmany(*args, **kwargs))
+        rows = patiently(self.connection, lambda: super(Cursor, self).fetchmany(*args, **kwargs), fetching=self)
+        self.hublet_returning = None
+        return rows
 
     def fetchall(self) -> Any:
         """As sqlite3's."""
         if known and is_long(self.hublet_sql) and may_off_load(self.connection):
-            return patiently(self.connection, elsewhere, self, super().fetchall)
-        return patiently(self.connection, super().fetchall, sql=self.hublet_sql)
+            rows = patiently(self.connection, elsewhere, self, super().fetchall, fetching=self)
+        else:
+            rows = patiently(self.connection, super().fetchall, sql=self.hublet_sql, fetching=self)
+        self.hublet_returning = None
+        return rows
 
     def __next__(self) -> Any:
-        return patiently(self.connection, super().__next__)
+        row = patiently(self.connection, super().__next__, fetching=self)
+        self.hublet_returning = None
+        return row
+
+
+def executed_whole(cursor: NativeCursor, sql: str) -> None:
+    """Execute a statement to its end, which may be a commit that has to wait."""
+    cursor.execute(sql)
+    deque(cursor, 0)
+
+
+def executed_again(cursor: Cursor, statement: tuple[str, Any], fetch: Callable[..., T], *args: Any) -> T:
+    """Execute a statement again that has been rolled back before a row of it was returned, and fetch."""
+    NativeCursor.execute(cursor, *statement)
+    return fetch(*args)
 
 
 def may_off_load(connection: Connection | None) -> bool:
     """Whether statements on a connection may run on another thread."""
-    return connection is not None and connection.hublet_other_threads and can_yield()
+    return connection is not None and connection.hublet_other_threads and has_hub_to_yield_to()
 
 
 def elsewhere(cursor: Cursor, call: Callable[..., T], *args: Any) -> T:
@@ -288,14 +314,16 @@ def patiently(
     *args: Any,
     sql: str = "",
     stuck: list[BaseException] | None = None,
+    fetching: Cursor | None = None,
 ) -> T:
     """Make a call, once nobody else is amid one on the connection, and again while another connection has a lock.
 
+    Where it is a cursor's `fetching` that meets a lock, its statement is gone: it is executed again, if that can be.
     Raises sqlite3's errors, or what was thrown at the greenlet.
     """
     if connection is None:
         return call(*args)  # a subclass has not called __init__: SQLite says so
-    while connection.hublet_parked is not None:
+    while connection.hublet_parked is not None and not this_thread.makes_calls:  # there, a statement calls back
         connection.hublet_parked.wait()
     connection.hublet_sql, connection.hublet_slices_taken = sql, 0
     attempt = 0
@@ -314,8 +342,20 @@ def patiently(
                 raise
             if stuck is not None:
                 stuck[:] = [error]
+            if fetching is not None:
+                if fetching.hublet_returning is None:
+                    raise
+                args = (fetching, fetching.hublet_returning, call, *args)
+                call, fetching = executed_again, None
         pause_before(attempt, connection.hublet_timeout - waited)
         attempt += 1
+
+
+def waited_for_here(connection: Connection, sql: str) -> str:
+    """The statement to execute: another one for what would have SQLite wait for locks by itself."""
+    if "busy_timeout" in sql and (match := BUSY_TIMEOUT.match(sql)):
+        return busy_timeout(connection, match[1])
+    return sql
 
 
 def busy_timeout(connection: Connection, milliseconds: str | None) -> str:

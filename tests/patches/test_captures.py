@@ -14,6 +14,7 @@ from hublet.runtime.limits import CAPTURE_DEPTH, CAPTURE_ITEMS
 DRIVER = f"""
 import functools, queue, socket, ssl, threading, time
 from _queue import SimpleQueue
+from concurrent.futures import ThreadPoolExecutor
 from ssl import SSLContext
 from time import sleep as nap
 
@@ -53,6 +54,7 @@ deep, deeper = {{0: time.sleep}}, {{0: time.sleep}}
 for _ in range({CAPTURE_DEPTH - 1}): deep = {{0: deep}}
 for _ in range({CAPTURE_DEPTH}): deeper = {{0: deeper}}
 context = SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+executor = ThreadPoolExecutor(1)
 """
 SCRIPT = """
 import json, ssl, sys, threading, time
@@ -84,6 +86,7 @@ print(json.dumps({
     "rlock": type(d.rlock).__module__, "queues": [type(each).__module__ for each in (d.simple, d.filled)],
     "local": [isinstance(d.local, threading.local), d.local.value],
     "sslsocket": d.context.sslsocket_class.__module__,
+    "executor": type(d.executor._work_queue).__module__,
     "second": hublet.patch_all(),
     "problems": [each for each in problems if each.startswith("driver")],
     "captures": len(CAPTURES),
@@ -122,6 +125,7 @@ def test_native_objects_are_replaced_only_where_nobody_else_has_them(result: Any
     assert result["queues"][0].startswith("gevent")
     assert result["queues"][1] == "_queue"
     assert result["local"] == [True, 7]
+    assert result["executor"].startswith("gevent")  # otherwise its first call would stop the process for good
 
 
 def test_the_old_ssl_context_works_and_its_sockets_yield(result: Any) -> None:

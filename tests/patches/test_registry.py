@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
+import zipfile
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 import pytest
 from hublet.patches import registry
+from hublet.patches.import_hook import ImportHook
 from hublet.patches.registry import Registry, UnknownPatch
 from hublet.patches.replacement import Patch, Replacement, Step
 
@@ -108,6 +113,48 @@ def test_the_module_keeps_its_own_loader_and_spec() -> None:
     assert thelib.__loader__ is thelib.__spec__.loader
     importlib.reload(thelib)
     made.undo()
+
+
+def test_a_module_that_was_only_looked_for_gets_its_patch_when_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All modules of a zip file have one loader."""
+    archive = tmp_path / "modules.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("zipped.py", LIBRARY)
+        file.writestr("zipped_too.py", "")
+    monkeypatch.syspath_prepend(archive)
+    imported: list[str] = []
+    hook = ImportHook({"zipped"}, imported.append)
+    hook.install()
+    try:
+        assert importlib.util.find_spec("zipped")
+        importlib.import_module("zipped_too")
+        assert imported == []
+        importlib.import_module("zipped")
+        assert imported == ["zipped"]
+    finally:
+        for name in ("zipped", "zipped_too"):
+            sys.modules.pop(name, None)
+
+
+def test_a_loader_without_attributes_of_its_own_is_left_alone() -> None:
+    class Loader:
+        __slots__ = ()
+
+        def create_module(self, spec: ModuleSpec) -> None: ...
+
+        def exec_module(self, module: ModuleType) -> None:
+            vars(module)["made"] = True
+
+    class Finder:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+            return ModuleSpec(name, cast("Any", Loader())) if name == "thelib" else None
+
+    made, _ = registry_of(patch(WAIT))
+    sys.meta_path.insert(0, Finder())
+    made.apply()
+    assert importlib.import_module("thelib").made
 
 
 def test_a_library_that_fails_to_import_fails_as_before(library: Path) -> None:

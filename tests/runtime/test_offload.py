@@ -19,7 +19,7 @@ import pytest
 from gevent.event import Event
 from gevent.monkey import get_original
 from hublet.runtime.errors import OffloadQueueFull
-from hublet.runtime.offload import Lane, Offload
+from hublet.runtime.offload import Lane, Offload, has_hub_to_yield_to, start_new_thread
 
 native_sleep: Callable[[float], None] = get_original("time", "sleep")
 get_ident: Callable[[], int] = get_original("_thread", "get_ident")
@@ -356,3 +356,54 @@ def run_python(script: str) -> str:
     environment = {**os.environ, "PYTHONWARNINGS": "error"}
     command = [sys.executable, "-c", textwrap.dedent(script)]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=environment).stdout
+
+
+def test_a_call_within_a_call_where_what_was_called_has_made_a_hub(pool: Offload) -> None:
+    """As `time.sleep` in a function of an application's that a library calls back."""
+    lane = Lane(pool)
+
+    def inner() -> tuple[bool, bool, int]:
+        gevent.sleep(0.001)
+        return pool.call(get_ident) == get_ident(), has_hub_to_yield_to(), lane.call(int, "5")
+
+    with gevent.Timeout(10):
+        assert lane.call(inner) == (True, False, 5)
+
+
+def test_an_error_of_a_raw_greenlet_keeps_no_other_call_from_its_waiter(
+    pool: Offload, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gate = Gate()
+    back: list[int] = []
+
+    def waiting(number: int) -> None:
+        pool.call(gate.passed)
+        back.append(number)
+        raise LookupError(f"raised by {number}")
+
+    for number in range(4):
+        gevent.spawn_raw(waiting, number)
+    until(lambda: pool.statistics().running == 4)
+    gate.open()
+    native_sleep(0.1)  # so that all have ended when the hub looks
+    until(lambda: len(back) == 4)
+    assert capfd.readouterr().err.count("LookupError: raised by") == 4
+
+
+def test_a_thread_outlives_a_hub_that_is_destroyed_while_it_calls() -> None:
+    one = Offload(threads=1, queue=3)
+    gate = Gate()
+
+    left: list[bool] = []
+
+    def leave() -> None:
+        gevent.spawn(one.call, gate.passed)
+        gevent.sleep(0.01)
+        gevent.get_hub().destroy(destroy_loop=True)
+        left.append(True)
+
+    start_new_thread(leave, ())
+    until(lambda: left)
+    gate.open()
+    with gevent.Timeout(10):
+        assert one.call(int, "5") == 5

@@ -66,11 +66,11 @@ def flask_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Any]:
     return report(directory, "shop:app")
 
 
-def test_flask_with_a_pool_that_hangs(flask_report: tuple[int, Any]) -> None:
+def test_flask_with_a_pool_that_fails(flask_report: tuple[int, Any]) -> None:
     status, found = flask_report
     assert status == 1
     assert "sqlalchemy StaticPool" in found["blocking"]
-    (pool,) = [each for each in found["pools"] if each["hangs"]]
+    (pool,) = [each for each in found["pools"] if each["fails"]]
     assert pool["count"] == 1
     assert "QueuePool" in pool["remedy"]
     assert "gevent.resolver" in found["dns"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from importlib import metadata
+
 import sqlalchemy
 from hublet.doctor.libraries import describe_libraries, describe_suspects, known_packages
 from hublet.doctor.shared_objects import Suspect
@@ -31,3 +35,18 @@ def test_the_worst_comes_first_and_what_is_not_loaded_not_at_all() -> None:
         (each.name, each.status) for each in describe_libraries(registry) if each.name in {"fine", "bad", "absent"}
     ]
     assert found == [("bad", "blocks"), ("fine", "cooperative")]
+
+
+def test_a_library_that_loads_what_is_patched_later_is_told_already() -> None:
+    """As MySQLdb, whose connections are loaded by the first `connect`."""
+    code = (
+        "import hublet; hublet.patch_all()\n"
+        "import sys, MySQLdb\n"
+        "from hublet.doctor.libraries import describe_libraries\n"
+        "from hublet.patches.patching import REGISTRY\n"
+        "assert 'MySQLdb.connections' not in sys.modules\n"
+        "found = [each for each in describe_libraries(REGISTRY) if 'mysqlclient' in each.name]\n"
+        "print(*(f'{each.status} {each.version}' for each in found))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == f"patched {metadata.version('mysqlclient')}\n", done.stderr

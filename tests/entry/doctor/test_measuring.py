@@ -85,3 +85,22 @@ def test_what_never_ends_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     found = measure(Probe("pool", hang_together), 3)
     assert found.verdict == "blocks"
     assert "hangs" in found.problem
+
+
+def test_one_that_never_ends_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "PATIENCE", 0.3)
+    found = measure(Probe("pool", lambda _: gevent.sleep(1000)), 3)
+    assert found.verdict == "blocks"
+    assert "hangs" in found.problem
+
+
+def test_a_server_that_never_answers_a_connection_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "PATIENCE", 0.3)
+    found = measure(Probe("silent", lambda _: None, lambda: gevent.sleep(1000)), 3)
+    assert (found.verdict, found.problem) == ("failed", "TimeoutError: not connected after 0.3 s")
+
+
+def test_one_at_a_time_is_not_compared_with_itself() -> None:
+    lengths = [0.1, 0.3]
+    found = measure(Probe("pool of one", lambda _: gevent.sleep(lengths.pop(0))), 1)
+    assert found.verdict == "cooperative"

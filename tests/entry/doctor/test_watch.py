@@ -67,6 +67,15 @@ def test_a_line_that_blocks_in_a_worker_is_reported_with_its_remedy(tmp_path: Pa
     assert process.returncode == 1
 
 
+def test_what_the_command_prints_is_no_part_of_the_report() -> None:
+    command = [sys.executable, "-m", "hublet", "doctor", "--watch", "--json", "--"]
+    done = subprocess.run(
+        [*command, sys.executable, "-c", "print('from the command')"], capture_output=True, text=True, check=False
+    )
+    assert json.loads(done.stdout) == {"status": 0, "lines": []}
+    assert "from the command" in done.stderr
+
+
 SCRIPT = """
 import os, sys
 import chained

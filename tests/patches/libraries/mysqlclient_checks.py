@@ -147,6 +147,16 @@ def check_one_connection_of_several_greenlets(port: int) -> None:
         assert sql.one(connection, "SELECT 8") == 8
 
 
+def check_a_kill_while_another_greenlet_uses_the_connection(port: int) -> None:
+    """Who was only waiting for the connection does not close it."""
+    with closing(connecting(port)(autocommit=True)) as connection:
+        working = gevent.spawn(sql.one, connection, "SELECT 11 + SLEEP(0.3)")
+        gevent.sleep(0.05)
+        killed_inside(lambda: connection.query("DO 1"), after=0.05)
+        assert working.get(timeout=10) == 11
+        assert sql.one(connection, "SELECT 12") == 12
+
+
 def check_commit_yields(port: int) -> None:
     """A COMMIT that has to wait."""
     connect = connecting(port)

@@ -16,7 +16,7 @@ from typing import Any
 import gevent
 from gevent import Timeout
 from gevent.monkey import get_original
-from hublet.patches.libraries import sqlite
+from hublet.patches.libraries import sqlite, sqlite_long
 from hublet.patches.patching import REGISTRY
 
 from .probe import assert_no_stall, assert_yields, fails
@@ -95,6 +95,64 @@ def check_a_commit_waits_for_readers(folder: str) -> None:
     assert writer.execute("SELECT count(*) FROM numbers").fetchone() == (3,)
 
 
+def reading(path: str, seconds: float) -> None:
+    """A reader that keeps others from committing, and ends later."""
+    reader = sqlite3.connect(path, isolation_level=None)
+    rows = reader.execute("SELECT n FROM numbers")
+    assert rows.fetchone() == (0,)
+    gevent.spawn_later(seconds, rows.fetchall)
+
+
+def check_returned_rows_are_committed_after_the_wait(folder: str) -> None:
+    """Without a transaction, INSERT ... RETURNING commits where its last row is fetched."""
+    path = database(folder)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.executemany("INSERT INTO numbers VALUES (?)", ((n,) for n in range(3)))
+    insert = "INSERT INTO numbers VALUES (?) RETURNING n"
+    fetches: tuple[Any, ...] = (sqlite3.Cursor.fetchone, sqlite3.Cursor.fetchall, next, list)
+    for number, fetch in enumerate(fetches, 10):
+        reading(path, 0.1)
+        assert fetch(connection.execute(insert, (number,))) in ((number,), [(number,)])
+    reading(path, 0.1)
+    connection.executescript("INSERT INTO numbers VALUES (14) RETURNING n;")
+    reading(path, 0.5)
+    two = connection.execute("INSERT INTO numbers VALUES (98), (99) RETURNING n")
+    assert two.fetchone() == (98,)
+    with fails(sqlite3.OperationalError):
+        two.fetchone()
+    found = connection.execute("SELECT n FROM numbers WHERE n > 9 ORDER BY n").fetchall()
+    assert found == [(10,), (11,), (12,), (13,), (14,)], found
+
+
+def check_a_timeout_in_the_commit_of_a_with_statement_rolls_back(folder: str) -> None:
+    path = database(folder)
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("INSERT INTO numbers VALUES (0)")
+        connection.execute("INSERT INTO numbers VALUES (1)")
+    reading(path, 0.3)
+    with fails(Timeout), Timeout(0.05), connection:
+        connection.execute("INSERT INTO numbers VALUES (2)")
+    assert not connection.in_transaction
+
+
+def check_rows_of_a_script_are_nobodys(_: str) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.row_factory = lambda cursor, row: 1 // 0
+    cursor = connection.cursor()
+    assert cursor.executescript("CREATE TABLE t (n); INSERT INTO t VALUES (1), (2); SELECT n FROM t;") is cursor
+    assert cursor.description is None
+
+
+def check_a_script_leaves_its_transaction_open(folder: str) -> None:
+    connection = sqlite3.connect(database(folder), isolation_level=None)
+    connection.executescript("PRAGMA busy_timeout = 100; BEGIN; INSERT INTO numbers VALUES (1);")
+    assert connection.in_transaction
+    connection.rollback()
+    assert connection.execute("SELECT count(*) FROM numbers").fetchone() == (0,)
+    assert connection.execute("PRAGMA busy_timeout").fetchone() == (100,)
+
+
 def check_the_timeout_holds(folder: str) -> None:
     path = database(folder)
     holder = held(path, 5)
@@ -161,6 +219,22 @@ def check_statements_that_proved_long_are_off_loaded(folder: str) -> None:
     strict = sqlite3.connect(database(folder))
     strict.create_function("ident", 0, get_original("_thread", "get_ident"))
     assert strict.execute(query).fetchone()[1] == here
+
+
+def check_functions_may_query_while_their_statement_is_off_loaded(folder: str) -> None:
+    connection = sqlite3.connect(database(folder), check_same_thread=False)
+    connection.executemany("INSERT INTO numbers VALUES (?)", ((n,) for n in range(3)))
+
+    def count(_: int) -> int:
+        time.sleep(0.001)
+        result: int = connection.execute("SELECT count(*) FROM numbers").fetchone()[0]
+        return result
+
+    connection.create_function("total", 1, count)
+    query = "SELECT total(n) FROM numbers"
+    sqlite_long.remember(query)
+    with Timeout(10):
+        assert connection.execute(query).fetchall() == [(3,)] * 3
 
 
 def check_killed_and_timed_out(folder: str) -> None:
