@@ -21,7 +21,7 @@ from .steps import STEPS, Outcome, Plan
 
 DOCS: Final = Path("docs")
 FULL: Final = Plan()
-BRIEF: Final = Plan(reloads=1, terminations=1, import_seconds=1.0, grace=2.0, pause=0.2)
+BRIEF: Final = Plan(reloads=1, terminations=1, import_seconds=1.0, grace=2.0, pause=0.2, judges_latency=False)
 
 
 def make_parser() -> argparse.ArgumentParser:

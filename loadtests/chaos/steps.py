@@ -27,13 +27,17 @@ SHOWN_FAILURES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is done: reloads, terminated workers, the seconds of the slow import, of grace, and between steps."""
+    """How much is done: reloads, terminated workers, the seconds of the slow import, of grace, and between steps.
+
+    Latencies are judged where nothing else runs on the machine: the brief form is part of the tests, which are at once.
+    """
 
     reloads: int = 5
     terminations: int = 10
     import_seconds: float = 4.0
     grace: float = 10.0
     pause: float = 1.0
+    judges_latency: bool = True
 
 
 @dataclass(slots=True)
@@ -152,7 +156,7 @@ def import_slowly(cluster: Cluster, plan: Plan) -> list[Outcome]:
     for each, tally in ((quiet, without), (outcome, during)):
         forbid(each, tally.failures)
     bound = P99_FACTOR * quiet.p99_ms + P99_SLACK_MS
-    if outcome.p99_ms > bound:
+    if plan.judges_latency and outcome.p99_ms > bound:
         outcome.violations.append(f"p99 is {outcome.p99_ms:.1f} ms, above {bound:.1f}: twice that without, and slack")
     return [quiet, outcome]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import gc
 import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -371,8 +372,10 @@ def test_a_call_within_a_call_where_what_was_called_has_made_a_hub(pool: Offload
 
 
 def test_an_error_of_a_raw_greenlet_keeps_no_other_call_from_its_waiter(
-    pool: Offload, capfd: pytest.CaptureFixture[str]
+    pool: Offload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    errors = io.StringIO()
+    monkeypatch.setattr(gevent.get_hub(), "exception_stream", errors)
     gate = Gate()
     back: list[int] = []
 
@@ -387,7 +390,7 @@ def test_an_error_of_a_raw_greenlet_keeps_no_other_call_from_its_waiter(
     gate.open()
     native_sleep(0.1)  # so that all have ended when the hub looks
     until(lambda: len(back) == 4)
-    assert capfd.readouterr().err.count("LookupError: raised by") == 4
+    assert errors.getvalue().count("LookupError: raised by") == 4
 
 
 def test_a_thread_outlives_a_hub_that_is_destroyed_while_it_calls() -> None:

@@ -56,7 +56,7 @@ def check_killed_and_timed_out_queries(dsn: str) -> None:
 
 
 def check_the_pool_yields(dsn: str) -> None:
-    with psycopg_pool.ConnectionPool(dsn, min_size=10, max_size=10) as pool:
+    with psycopg_pool.ConnectionPool(dsn, min_size=20, max_size=20) as pool:
         pool.wait()
 
         def query() -> Any:
