@@ -7,8 +7,8 @@ PEERS ?= $(VENV)-peers
 HOST ?= 127.0.0.1
 PORT ?= 8000
 SECONDS ?= 60
-# Most tests wait for other processes, so there are more of them at once than processors.
-PROCESSES ?= 4
+# Most tests wait for other processes; more of them at once would keep those from their processors.
+PROCESSES ?= 2
 SOURCES := setup.py pyproject.toml $(shell find entry runtime patches servers loadtests/locusts -name '*.py' -o -name '*.pyx' -o -name '*.pxd')
 
 .PHONY: serve test test-all lint bench compare bench-check chaos autobahn psycopg2-suite fuzz docs clean packages
