@@ -17,7 +17,7 @@ import gevent
 from .check import check
 from .gunicorn_file import NO_FILE, converted, read_gunicorn_file
 from .gunicorn_hooks import hooks_of
-from .patches.patching import REGISTRY, add_third_party, patch_libraries
+from .patches.patching import patch_libraries
 from .patches.registry import UnknownPatch
 from .patches.replacement import resolved
 from .process import with_passed_sockets
@@ -155,14 +155,11 @@ def needing_workers(sourced: SourcedSettings) -> list[str]:
 def patch_as_set(sourced: SourcedSettings) -> tuple[str, ...]:
     """Have libraries patched as they are imported. Returns warnings; raises SettingsError for an unknown name."""
     settings = sourced.settings
-    add_third_party()
-    for name, names in (("patch", settings.patch), ("no_patch", settings.no_patch)):
-        try:
-            REGISTRY.check(names)
-        except UnknownPatch as error:
-            raise sourced.error(name, str(error)) from None
     POOL.threads, POOL.queue = settings.offload_threads, settings.offload_queue
-    return patch_libraries(patch=settings.patch, no_patch=settings.no_patch)
+    try:
+        return patch_libraries(patch=settings.patch, no_patch=settings.no_patch)
+    except UnknownPatch as error:
+        raise sourced.error("patch" if error.name in settings.patch else "no_patch", str(error)) from None
 
 
 class CommandLine(NamedTuple):

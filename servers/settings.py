@@ -437,6 +437,11 @@ class Settings:
         """Whether connections are encrypted."""
         return bool(self.certfile or self.certificate)
 
+    @property
+    def server_line(self) -> bytes:
+        """The Server field of every response, with its CRLF; empty without one."""
+        return f"Server: {self.server_header}\r\n".encode() if self.server_header else b""
+
 
 def check_value(name: str, value: str, check: Callable[[str], object], shown: str | None = None) -> None:
     """Raise SettingsError where `check` raises ValueError; `shown` is what the message shows of a secret value."""

@@ -7,24 +7,12 @@ import sys
 from collections import Counter
 from typing import Any, Final
 
+from ..patches.unsuited_pools import UNSUITED_POOLS
 from .findings import Pool
 
 #: Module, class, whether greenlets that use it at once fail or see each other's work, and what to do.
 KINDS: Final = (
-    (
-        "sqlalchemy.pool",
-        "StaticPool",
-        True,
-        "create_engine(..., poolclass=QueuePool), for SQLite with a database in a file; all greenlets have one "
-        "connection here, and its transaction",
-    ),
-    (
-        "sqlalchemy.pool",
-        "SingletonThreadPool",
-        True,
-        "create_engine(..., poolclass=QueuePool); it closes connections in use once more greenlets than its pool_size "
-        "ask for one",
-    ),
+    *(("sqlalchemy.pool", name, True, text) for name, text in UNSUITED_POOLS.items()),
     (
         "concurrent.futures.thread",
         "ThreadPoolExecutor",

@@ -5,17 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy.pool import SingletonThreadPool, StaticPool
+from sqlalchemy import pool as pools
 
-REMEDY: Final = "use QueuePool or NullPool (create_engine(..., poolclass=...)), for SQLite with a database in a file"
-EXPLANATIONS: Final = {
-    StaticPool: "has one connection for all greenlets: those that use it at the same time wait for each other, fail, "
-    "or see each other's transactions",
-    SingletonThreadPool: "has a connection for each thread, which is a greenlet here: each request connects anew (to a "
-    "new database, where it is in memory), and beyond pool_size connections are closed while they are in use",
-}
+from ..unsuited_pools import UNSUITED_POOLS
 
 
 def explaining(original: Callable[..., None]) -> Callable[..., None]:
@@ -32,7 +26,4 @@ def explaining(original: Callable[..., None]) -> Callable[..., None]:
 
 def explain(pool: Any) -> str:
     """What is wrong with a pool, and what to do; empty if it suits."""
-    for kind, text in EXPLANATIONS.items():
-        if isinstance(pool, kind):
-            return f"{text}: {REMEDY}"
-    return ""
+    return next((text for name, text in UNSUITED_POOLS.items() if isinstance(pool, getattr(pools, name))), "")

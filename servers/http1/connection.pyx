@@ -132,7 +132,7 @@ cdef class Engine(ExchangeContext):
         self.on_error = on_error
         self.record = record
         self.timed = record is not None
-        self.server_line = f"Server: {settings.server_header}\r\n".encode() if settings.server_header else b""
+        self.server_line = settings.server_line
         self.max_body = settings.max_body
         self.max_connections = max_connections
         self.max_in_flight = settings.max_in_flight

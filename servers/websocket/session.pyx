@@ -73,7 +73,7 @@ cdef class WebSocketContext:
         self.compression = settings.websocket_compression
         self.flusher = Flusher(io, settings.websocket_buffer)
         self.subprotocols = settings.websocket_subprotocols
-        self.server_line = f"Server: {settings.server_header}\r\n".encode() if settings.server_header else b""
+        self.server_line = settings.server_line
         self.orphans = set()
 
     cdef int ended(self) except -1:
