@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 
-def run_python(script: str) -> str:
+def run_python(script: str, **variables: str) -> str:
     """Run a script in an interpreter that nothing has patched yet; return what it prints."""
-    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-W", "error", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **variables})
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -43,3 +46,24 @@ def test_lazy_objects_are_not_woken_by_the_search_for_locks() -> None:
 def test_importing_it_loads_nothing_that_is_patched() -> None:
     script = "import sys, hublet.patches.stdlib; print({'ssl', 'socket', 'queue', 'subprocess'} & set(sys.modules))"
     assert run_python(script) == "set()\n"
+
+
+def test_the_packages_that_are_installed_are_read_once_and_gevents_plugins_called(tmp_path: Path) -> None:
+    """gevent asks for plug-ins at each of its events, and looked through every package each time."""
+    metadata = tmp_path / "listener-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: listener\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[gevent.plugins.monkey.did_patch_all]\nit = listener:patched\n")
+    (tmp_path / "listener.py").write_text("def patched(event): print('told of', type(event).__name__)\n")
+    script = """if True:
+        import importlib.metadata
+        real, reads = importlib.metadata.entry_points, []
+        def counted(**chosen):
+            reads.append(chosen)
+            return real(**chosen)
+        importlib.metadata.entry_points = counted
+        from hublet.patches.stdlib import patch_standard_library
+        patch_standard_library()
+        print(reads, importlib.metadata.entry_points is counted)
+    """
+    assert run_python(script, PYTHONPATH=str(tmp_path)) == "told of GeventDidPatchAllEvent\n[{}] True\n"
