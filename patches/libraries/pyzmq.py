@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gevent
@@ -22,7 +24,16 @@ class Socket(_Socket):
     """A socket whose `send` and `recv` let other greenlets run.
 
     RCVTIMEO and SNDTIMEO hold: `zmq.Again` is raised after as many milliseconds. On the hub itself it blocks.
+
+    Its descriptor is watched only while a greenlet waits. pyzmq's class watches from the start, and so keeps watching
+    the descriptor of a socket that is closed under a shadow of it; libev ends the process then.
     """
+
+    _waiting = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._state_event.stop()
 
     def __class_getitem__(cls, kind: Any) -> Any:
         """Return what zmq.asyncio derives its own sockets from: the original."""
@@ -50,6 +61,27 @@ class Socket(_Socket):
     def send(self, data: Any, flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any) -> Any:
         """Send a message."""
         return self._within(zmq.SNDTIMEO, "send", flags, data, flags, copy, track, **kwargs)
+
+    def _wait_read(self) -> None:
+        with self._watched():
+            super()._wait_read()
+
+    def _wait_write(self) -> None:
+        with self._watched():
+            super()._wait_write()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        event = self._state_event
+        if not self._waiting:
+            event.start(self._Socket__state_changed)  # a private name of _Socket's
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                event.stop()
 
     def _within(self, limit: int, name: str, flags: int, /, *args: Any, **kwargs: Any) -> Any:
         if not has_hub_to_yield_to():

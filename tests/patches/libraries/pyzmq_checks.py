@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import time
 import warnings
 from collections.abc import Iterator
@@ -102,6 +103,30 @@ def check_native_threads_and_the_hub() -> None:
     while len(found) < 2 and time.monotonic() < deadline:
         gevent.sleep(0.01)
     assert found == [b"here", b"here"]
+
+
+def check_a_shadow_may_outlive_its_socket() -> None:
+    """zmq.asyncio makes one for each of its sockets; libev ends the process where it is to watch a closed descriptor."""
+    with zmq.Context() as context:
+        owner = context.socket(zmq.PAIR)
+        descriptor = owner.getsockopt(zmq.FD)
+        shadow = zmq.Socket.shadow(owner.underlying)
+        owner.close(0)
+        assert_raises(OSError, lambda: [os.fstat(descriptor) for _ in range(1_000_000)])  # without turning the loop
+        gevent.sleep(0.01)
+        del shadow
+
+
+def check_one_greenlet_sends_while_another_receives() -> None:
+    with pair((zmq.DEALER, zmq.DEALER), sndhwm=1, rcvhwm=1) as (ours, theirs):
+        theirs.rcvhwm = theirs.sndhwm = 1
+        receiving = gevent.spawn(lambda: [ours.recv() for _ in range(50)])
+        sending = gevent.spawn(lambda: [ours.send(b"x" * 100_000) for _ in range(50)])
+        gevent.sleep(0.05)  # now both wait
+        answering = gevent.spawn(lambda: [theirs.send(theirs.recv()) for _ in range(50)])
+        with gevent.Timeout(10):
+            gevent.joinall([receiving, sending, answering], raise_error=True)
+        assert receiving.get() == [b"x" * 100_000] * 50
 
 
 def check_its_asyncio_variant_is_not_touched() -> None:
