@@ -1,4 +1,4 @@
-"""Accepts connections from one listening socket and hands them to an engine.
+"""Accepts connections from one listening socket and hands them to its endpoint.
 
 Accepting pauses when the engine is full and none of its connections has been idle for a while, until there is room,
 and when the process or the machine has run out of descriptors: what waits stays in the kernel's backlog. Nothing here
@@ -15,7 +15,7 @@ from typing import Any
 
 from ..runtime import limits
 from ..runtime.io_events import READ
-from .http1.connection import Endpoint, Engine
+from .http1.endpoint import Endpoint
 
 NO_ROOM = -1
 EXHAUSTED = (errno.EMFILE, errno.ENFILE)
@@ -32,14 +32,12 @@ class Acceptor:
 
     def __init__(
         self,
-        engine: Engine,
         endpoint: Endpoint,
         listener: socket.socket,
         loop: Any,
         report: Callable[[str], Any],
         share: Callable[[], int | None] | None = None,
     ):
-        self._engine = engine
         self._endpoint = endpoint
         self._listener = listener
         self._report = report
@@ -66,7 +64,7 @@ class Acceptor:
         if batch == 0:
             self._pause_for(limits.TURN_PAUSE)
             return
-        error = self._engine.accept(self._endpoint, self._listener.fileno(), batch)
+        error = self._endpoint.accept(self._listener.fileno(), batch)
         if error == 0:
             self._troubled = False
         elif error == NO_ROOM:
@@ -79,7 +77,7 @@ class Acceptor:
             if not self._troubled:
                 self._troubled = True
                 remedy = "raise the descriptor limit (ulimit -n)" if error in EXHAUSTED else "it goes on by itself"
-                count = self._engine.open_connections
+                count = self._endpoint.engine.open_connections
                 self._report(f"accepting pauses: {os.strerror(error)} with {count} connections open; {remedy}")
 
     def _batch(self, share: int | None) -> int:

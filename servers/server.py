@@ -28,7 +28,8 @@ from ..runtime.request_greenlet import RequestGreenlet
 from .acceptor import Acceptor
 from .access_log import UNIX_PEER, AccessLog
 from .error_log import ErrorStream, RecordFormatter
-from .http1.connection import Endpoint, Engine
+from .http1.endpoint import Endpoint
+from .http1.engine import Engine
 from .http1.exchange import FileWrapper
 from .proxies import TrustedProxies
 from .pywsgi_arguments import bound_socket, connection_limit, make_record, make_stream, spawn_limit, tls_settings
@@ -283,7 +284,7 @@ class WSGIServer:
                 Endpoint(engine, self._base_environ(each), self.settings, self._tls) for each in self._sockets
             ]
             self._acceptors = [
-                Acceptor(engine, endpoint, each, loop, self._report, self.share)
+                Acceptor(endpoint, each, loop, self._report, self.share)
                 for endpoint, each in zip(self._endpoints, self._sockets, strict=True)
             ]
             if engine.max_connections:
@@ -307,7 +308,7 @@ class WSGIServer:
         if address is None and socket.family != AF_UNIX:
             address = socket.getpeername()  # not to be taken for a peer on a Unix socket, who may be trusted
         host, port = address[:2] if isinstance(address, tuple) else ("", "")
-        self._engine.adopt(endpoint, own.detach(), host, str(port))
+        endpoint.adopt(own.detach(), host, str(port))
 
     def stop_accepting(self) -> None:
         """Leave new connections in the kernel's backlog; those that are open go on."""

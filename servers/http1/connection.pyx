@@ -14,17 +14,17 @@ happens at the end of the greenlet, which hands control back to the hub and neve
 """
 
 cimport cython
-from libc.errno cimport ECONNABORTED, EAGAIN, EINTR, errno
+from libc.errno cimport EAGAIN, EINTR, errno
 from libc.string cimport memset
 
-from collections import deque
 from time import perf_counter, time
 
 from ...runtime.deadlines cimport DeadlineQueue, coarse_now, unlink
 from ...runtime.request_greenlet cimport RequestGreenlet, start
 from ..sockets cimport c_recv
 from ..tls.channel cimport SHAKE_DONE, SHAKE_FAILED, SHAKE_PLAIN, Shake, TlsContext, make_channel
-from ..transport cimport GONE, WOULD_BLOCK, WRITE, iovec
+from ..transport cimport GONE, WOULD_BLOCK, WRITE, Transport, iovec
+from .engine cimport Admissible, Engine
 from .exchange cimport make_exchange, put_simple_response
 from .head cimport SCAN_INCOMPLETE, SCAN_REJECTED, Head, HeadParser, ScanResult
 
@@ -34,56 +34,7 @@ from .exchange import reason_of
 
 cdef extern from *:
     """
-    #ifndef _GNU_SOURCE
-    #define _GNU_SOURCE
-    #endif
-    #include <arpa/inet.h>
-    #include <fcntl.h>
-    #include <netinet/in.h>
-    #include <poll.h>
-    #include <stdio.h>
     #include <sys/socket.h>
-    #include <unistd.h>
-
-    typedef struct { char host[INET6_ADDRSTRLEN]; char port[8]; } hublet_peer;
-
-    /* Accept one connection, non-blocking and close-on-exec; its descriptor, or -1 with errno. */
-    static int hublet_accept(int listener, hublet_peer *peer) {
-        struct sockaddr_storage address;
-        socklen_t size = sizeof(address);
-        int fd;
-    #ifdef __linux__
-        fd = accept4(listener, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    #else
-        fd = accept(listener, (struct sockaddr *)&address, &size);
-        if (fd >= 0) {
-            int on = 1;
-            fcntl(fd, F_SETFL, O_NONBLOCK);
-            fcntl(fd, F_SETFD, FD_CLOEXEC);
-        #ifdef SO_NOSIGPIPE
-            setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof(on));
-        #endif
-        }
-    #endif
-        peer->host[0] = peer->port[0] = 0;
-        if (fd < 0) return fd;
-        if (address.ss_family == AF_INET) {
-            struct sockaddr_in *v4 = (struct sockaddr_in *)&address;
-            inet_ntop(AF_INET, &v4->sin_addr, peer->host, sizeof(peer->host));
-            snprintf(peer->port, sizeof(peer->port), "%u", (unsigned)ntohs(v4->sin_port));
-        } else if (address.ss_family == AF_INET6) {
-            struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address;
-            inet_ntop(AF_INET6, &v6->sin6_addr, peer->host, sizeof(peer->host));
-            snprintf(peer->port, sizeof(peer->port), "%u", (unsigned)ntohs(v6->sin6_port));
-        }
-        return fd;
-    }
-
-    /* Whether a connection waits to be accepted. */
-    static int hublet_is_pending(int listener) {
-        struct pollfd look = {listener, POLLIN, 0};
-        return poll(&look, 1, 0) > 0;
-    }
 
     /* Make the coming close a reset. */
     static void hublet_set_reset(int fd) {
@@ -93,11 +44,6 @@ cdef extern from *:
     """
     enum:
         MSG_PEEK
-    ctypedef struct hublet_peer:
-        char host[46]
-        char port[8]
-    int hublet_accept(int listener, hublet_peer* peer) noexcept
-    bint hublet_is_pending(int listener) noexcept
     void hublet_set_reset(int fd) noexcept
 
 cdef enum State:
@@ -112,158 +58,25 @@ cdef enum State:
 cdef size_t RECV_SIZE = limits.RECV_SIZE
 cdef size_t LINGER_BYTES = limits.LINGER_BYTES
 cdef int PIPELINE_BATCH = limits.PIPELINE_BATCH
-cdef double EVICTION_AGE = limits.EVICTION_AGE
 cdef double DRAIN_IDLE = limits.DRAIN_IDLE
 
 
 @cython.final
-cdef class Engine(ExchangeContext):
-    """Serves the connections of one server: its settings, its application, its counters, and admission."""
-
-    def __cinit__(self, settings, *_args, **_kwargs):
-        self.head_queue = DeadlineQueue(self.sweeper, settings.head_timeout)
-        self.idle_queue = DeadlineQueue(self.sweeper, settings.keepalive_timeout or settings.head_timeout)
-        self.shake_queue = DeadlineQueue(self.sweeper, settings.handshake_timeout)
-        self.head = Head.__new__(Head)
-        self.queue = deque()
-
-    def __init__(self, settings, app, on_error, record=None, int max_connections=0):
-        self.app = app
-        self.on_error = on_error
-        self.record = record
-        self.timed = record is not None
-        self.server_line = settings.server_line
-        self.max_body = settings.max_body
-        self.max_connections = max_connections
-        self.max_in_flight = settings.max_in_flight
-        self.max_queued = settings.max_queued
-
-    def accept(self, Endpoint endpoint, int listener, int batch):
-        """Accept what waits on `listener`, up to a batch.
-
-        Returns 0, the errno that ended it early, or -1 when there is no room; `on_room` is called when there is again.
-        """
-        cdef hublet_peer peer
-        cdef int fd, accepted = 0
-        while accepted < batch:
-            if self.is_full():
-                if not hublet_is_pending(listener):
-                    return 0
-                if not self.make_room():
-                    self.pausing = True
-                    return -1
-            fd = hublet_accept(listener, &peer)
-            if fd < 0:
-                if errno == EAGAIN:
-                    return 0
-                if errno == EINTR or errno == ECONNABORTED:
-                    continue
-                return errno
-            accepted += 1
-            self.adopt(endpoint, fd, peer.host.decode("ascii"), peer.port.decode("ascii"))
-        return 0
-
-    def adopt(self, Endpoint endpoint, int fd, str host, str port):
-        """Serve a connection that somebody else has accepted, whose non-blocking descriptor becomes ours."""
-        cdef Connection connection = Connection.__new__(Connection)
-        connection.open(endpoint, fd, host, port)
-
-    cdef bint is_full(self) noexcept:
-        return 0 < self.max_connections <= self.open_connections
-
-    cdef bint make_room(self) except *:
-        """Close the connection that has been idle longest, if it has been for a while; whether there is room then."""
-        cdef double now = coarse_now()
-        cdef Connection idle = self.idle_queue.first()
-        while idle is not None and self.is_full() and now - idle.link_in.since >= EVICTION_AGE:
-            unlink(&idle.link_in)
-            idle.wind_down()  # one whose request has just arrived is served instead
-            idle = self.idle_queue.first()
-        return not self.is_full()
-
-    cdef int end_pause(self) except -1:
-        """There may be room again."""
-        self.pausing = False
-        if self.on_room is not None:
-            self.loop.run_callback(self.on_room)
-        return 0
-
-    cdef bint must_queue(self) noexcept:
-        return 0 < self.max_in_flight <= self.in_flight
-
-    cdef int finished_one(self) except -1:
-        """A request has ended: admit one that waits, and tell who waits for the last one."""
-        self.in_flight -= 1
-        if self.queued:
-            self.admit_later()
-        if self.in_flight == 0 and self.on_idle is not None:
-            self.loop.run_callback(self.on_idle)
-        return 0
-
-    cdef int closed_one(self) except -1:
-        ExchangeContext.closed_one(self)
-        if self.pausing:
-            self.end_pause()
-        return 0
-
-    def admit(self):
-        """On the hub: start requests that wait, as far as the limit allows, up to a batch."""
-        cdef Connection connection
-        cdef int admitted = 0
-        self.admitting = False
-        while self.queued and not self.must_queue():
-            if admitted == PIPELINE_BATCH:
-                break
-            admitted += 1
-            connection = self.queue.popleft()
-            self.queued -= 1
-            if connection.is_reset():
-                connection.close()
-            elif connection.state == QUEUED:
-                connection.dispatch()
-                connection.serve_buffered()
-        self.admit_later()
-
-    cdef int admit_later(self) except -1:
-        """Have what waits admitted in the loop's next turn."""
-        if self.queued and not self.admitting and not self.must_queue():
-            self.admitting = True
-            self.later(self.admit)
-        return 0
-
-
-@cython.final
-cdef class Endpoint:
-    """One listening address of an engine: the environ that its requests start from, and its TLS, if it has that."""
-
-    def __init__(self, Engine engine not None, dict base_environ not None, settings, TlsContext tls=None):
-        self.engine = engine
-        self.tls = tls
-        # Filled in for every request; there from the beginning so that the environ does not have to grow.
-        base = dict(base_environ, REMOTE_ADDR="", REMOTE_PORT="")
-        base["wsgi.input"] = None
-        self.parser = HeadParser(
-            base, settings.max_request_line, settings.max_header_size, settings.max_header_fields,
-            settings.max_field_size,
-        )
-
-
-@cython.final
-cdef class Connection(Transport):
+cdef class Connection(Admissible):
     """One accepted connection."""
 
     def __cinit__(self):
         self.state = CLOSED
 
-    cdef int open(self, Endpoint endpoint, int fd, str host, str port) except -1:
-        self.engine = endpoint.engine
-        self.endpoint = endpoint
+    cdef int open(self, Engine engine, HeadParser parser, TlsContext tls, int fd, str host, str port) except -1:
+        self.engine = engine
+        self.parser = parser
         self.remote_host = host
         self.remote_port = port
-        self.enter(endpoint.engine, fd)
-        self.engine.accepted += 1
-        if endpoint.tls is not None:
-            return self.begin_handshake()
+        self.enter(engine, fd)
+        engine.accepted += 1
+        if tls is not None:
+            return self.begin_handshake(tls)
         self.state = READING
         self.start_reading()
         self.engine.idle_queue.add(&self.link_in)
@@ -271,10 +84,10 @@ cdef class Connection(Transport):
 
     # The handshake, on the hub.
 
-    cdef int begin_handshake(self) except -1:
+    cdef int begin_handshake(self, TlsContext tls) except -1:
         self.state = SHAKING
         try:
-            self.tls = make_channel(self.endpoint.tls)
+            self.tls = make_channel(tls)
             self.start_reading()
         except BaseException as error:
             return self.fail(error)
@@ -445,7 +258,7 @@ cdef class Connection(Transport):
     cdef int begin(self, const char* data, size_t size, bint buffered) except -1:
         """Begin the request at `data`, which is the buffer or the scratch buffer; 0 if it cannot begin (yet)."""
         cdef Engine engine = self.engine
-        cdef HeadParser parser = self.endpoint.parser
+        cdef HeadParser parser = self.parser
         cdef Head head = engine.head
         cdef ScanResult result = parser.scan(data, size, &self.scan, head)
         if result == SCAN_INCOMPLETE:
@@ -510,6 +323,14 @@ cdef class Connection(Transport):
             upgrade.transport = self
             self.exchange.upgrade = upgrade
         return 1
+
+    cdef int admitted(self) except -1:
+        if self.is_reset():
+            return self.close()
+        if self.state == QUEUED:
+            self.dispatch()
+            self.serve_buffered()
+        return 0
 
     cdef int dispatch(self) except -1:
         """On the hub: run the exchange until it waits or ends."""

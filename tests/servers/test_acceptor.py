@@ -84,17 +84,18 @@ def test_many_connections_at_once(serve: Serving) -> None:
     assert {client.response().status for client in clients} == {200}
 
 
-class ScriptedEngine:
-    """An engine whose accept() has these results, one after the other, and then does accept."""
+class ScriptedEndpoint:
+    """An endpoint whose accept() has these results, one after the other, and then does accept."""
 
     open_connections = 0
 
     def __init__(self, *results: int) -> None:
+        self.engine = self
         self.results = list(results)
         self.calls = 0
         self.accepted: list[Any] = []
 
-    def accept(self, endpoint: Any, listener: int, batch: int) -> int:
+    def accept(self, listener: int, batch: int) -> int:
         self.calls += 1
         if self.results:
             return self.results.pop(0)
@@ -111,15 +112,14 @@ OF_ONE_CONNECTION = ["ENETDOWN", "EPROTO", "ENOPROTOOPT", "EHOSTDOWN", "EHOSTUNR
 @pytest.mark.parametrize("name", [*OF_ONE_CONNECTION, "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"])
 def test_accepting_goes_on_after_an_error(serve: Serving, name: str) -> None:
     reports: list[str] = []
-    engine: Any = ScriptedEngine(getattr(errno, name))
+    endpoint: Any = ScriptedEndpoint(getattr(errno, name))
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()):
-        endpoint: Any = None
-        acceptor = Acceptor(engine, endpoint, listener, gevent.get_hub().loop, reports.append)
+        acceptor = Acceptor(endpoint, listener, gevent.get_hub().loop, reports.append)
         acceptor.start()
-        wait_until(lambda: engine.accepted)
+        wait_until(lambda: endpoint.accepted)
         acceptor.stop()
-        engine.accepted[0].close()
-    assert engine.calls == 2
+        endpoint.accepted[0].close()
+    assert endpoint.calls == 2
     assert len(reports) <= 1
 
 

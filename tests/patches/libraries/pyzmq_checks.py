@@ -106,11 +106,11 @@ def check_native_threads_and_the_hub() -> None:
 
 
 def check_a_shadow_may_outlive_its_socket() -> None:
-    """zmq.asyncio makes one for each of its sockets; libev ends the process where it is to watch a closed descriptor."""
+    """zmq.asyncio makes one for each of its sockets. libev ends the process if it is to watch a closed descriptor."""
     with zmq.Context() as context:
         owner = context.socket(zmq.PAIR)
-        descriptor = owner.getsockopt(zmq.FD)
-        shadow = zmq.Socket.shadow(owner.underlying)
+        descriptor: Any = owner.getsockopt(zmq.FD)
+        shadow: Any = zmq.Socket.shadow(owner.underlying)
         owner.close(0)
         assert_raises(OSError, lambda: [os.fstat(descriptor) for _ in range(1_000_000)])  # without turning the loop
         gevent.sleep(0.01)
