@@ -21,6 +21,8 @@ ALLOWED = {
 # Parsers, codecs and writers: bytes in, values out.
 PURE = [
     "servers.http1.head",
+    "servers.http1.field_names",
+    "servers.http1.uri",
     "servers.http1.chunked",
     "servers.http1.response_head",
     "servers.out_buffer",

@@ -2,7 +2,8 @@
 
 Two steps. `scan` finds the end of the head, however the bytes were cut into segments: it looks at each byte once and
 enforces what must hold before the whole head is there (line and section sizes, field count, CRLF line ends, the request
-line), so nobody can make us buffer more than the limits. `parse_into` then reads the fields in one pass, into a copy of the listener's base environ, with well-known names interned to their `HTTP_*` keys.
+line), so nobody can make us buffer more than the limits. `parse_into` then reads the fields in one pass, into a copy of
+the listener's base environ, with well-known names interned to their `HTTP_*` keys.
 
 Grammar and rules are those of RFC 9112 (sections 2, 3, 5, 6) and RFC 9110 (sections 5, 7.2, 10.1.1); where they leave a
 choice the strict one is taken. The verdict on a head never depends on how it was segmented: each check looks only at
@@ -14,25 +15,36 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_Copy, PyDict_SetItem, PyDict_Size
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeLatin1
-from libc.stdlib cimport free, malloc
-from libc.string cimport memchr, memcmp, memcpy, memset
-
-from sys import intern
+from libc.string cimport memchr, memcmp, memset
 
 from .chars cimport (
     HUBLET_DIGIT,
-    HUBLET_HEX,
-    HUBLET_HOST,
     HUBLET_TARGET,
     HUBLET_TOKEN,
     class_span,
     equals_lower,
     hublet_chars_init,
     hublet_has_control,
-    hublet_hex_value,
     hublet_key_char,
     is_class,
 )
+from .field_names cimport (
+    CONNECTION,
+    CONTENT_LENGTH,
+    COOKIE,
+    EXPECT,
+    FORWARDED,
+    HOST,
+    NAME_BUFFER,
+    PLAIN,
+    TRANSFER_ENCODING,
+    Known,
+    environ_key,
+    find_known,
+    first_hash,
+    next_hash,
+)
+from .uri cimport decode_path, is_authority
 
 from ...runtime import limits
 from ...runtime.errors import RequestRejected
@@ -45,133 +57,11 @@ hublet_chars_init()
 
 cdef size_t MAX_LEADING_BLANK = limits.MAX_LEADING_BLANK
 
-# Longest field name that is looked up without allocating; a longer one is simply not a well-known one.
-cdef enum:
-    NAME_BUFFER = 128
-    KNOWN_SLOTS = 512
-
-# Fields that mean something to the server itself.
-cdef enum:
-    PLAIN = 0
-    HOST
-    CONTENT_LENGTH
-    TRANSFER_ENCODING
-    CONNECTION
-    EXPECT
-    COOKIE
-    FORWARDED  # Forwarded and X-Forwarded-*: a proxy's word on the client, which anybody else could forge
-
-cdef struct Known:
-    PyObject* key     # the interned environ key, kept for the life of the process
-    const char* name  # the key's bytes without "HTTP_"
-    unsigned int size
-    int special
-
-cdef Known known_fields[KNOWN_SLOTS]
-
-KNOWN_NAMES = (
-    "accept accept-charset accept-encoding accept-language accept-datetime access-control-request-headers "
-    "access-control-request-method alt-used authorization cache-control cdn-loop cf-connecting-ip cf-ipcountry cf-ray "
-    "cf-visitor connection content-disposition content-encoding content-language content-length content-md5 "
-    "content-type cookie correlation-id date dnt dpr early-data expect forwarded from host http2-settings "
-    "idempotency-key if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive last-event-id "
-    "max-forwards origin pragma prefer priority proxy-authorization proxy-connection purpose range referer "
-    "save-data sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site "
-    "sec-fetch-user sec-gpc sec-purpose sec-websocket-extensions sec-websocket-key sec-websocket-protocol "
-    "sec-websocket-version te traceparent tracestate trailer transfer-encoding true-client-ip upgrade "
-    "upgrade-insecure-requests user-agent via viewport-width warning width x-amzn-trace-id x-api-key x-b3-sampled "
-    "x-b3-spanid x-b3-traceid x-client-ip x-correlation-id x-csrf-token x-csrftoken x-forwarded-for "
-    "x-forwarded-host x-forwarded-port x-forwarded-prefix x-forwarded-proto x-forwarded-scheme x-forwarded-server "
-    "x-forwarded-ssl x-http-method-override x-real-ip x-request-id x-requested-with x-request-start x-scheme "
-    "x-xsrf-token"
-).split()
-SPECIAL_FIELDS = {
-    "host": HOST, "content-length": CONTENT_LENGTH, "transfer-encoding": TRANSFER_ENCODING, "connection": CONNECTION,
-    "expect": EXPECT, "cookie": COOKIE, "forwarded": FORWARDED,
-}
-SPECIAL_FIELDS.update((name, FORWARDED) for name in KNOWN_NAMES if name.startswith("x-forwarded-"))
-
 cdef str METHOD = "REQUEST_METHOD", PATH = "PATH_INFO", QUERY = "QUERY_STRING", RAW = "RAW_URI"
 cdef str PROTOCOL = "SERVER_PROTOCOL", HTTP_HOST = "HTTP_HOST"
 cdef str HTTP_10 = "HTTP/1.0", HTTP_11 = "HTTP/1.1", SLASH = "/", EMPTY = ""
 cdef str GET = "GET", HEAD = "HEAD"
 cdef tuple METHODS = (GET, "POST", HEAD, "PUT", "DELETE", "OPTIONS", "PATCH")
-
-
-cdef inline unsigned int next_hash(unsigned int value, unsigned char c) noexcept:
-    return (value ^ c) * 16777619u  # FNV-1a
-
-
-cdef void fill_known_fields() except *:
-    cdef Known* slot
-    cdef unsigned int hashed
-    cdef str key, bare
-    cdef bytes raw
-    memset(known_fields, 0, sizeof(known_fields))
-    for name in KNOWN_NAMES:
-        bare = name.upper().replace("-", "_")
-        raw = bare.encode()
-        key = bare if name in ("content-type", "content-length") else "HTTP_" + bare
-        hashed = 2166136261u
-        for c in raw:
-            hashed = next_hash(hashed, c)
-        while known_fields[hashed % KNOWN_SLOTS].key != NULL:
-            hashed += 1
-        slot = &known_fields[hashed % KNOWN_SLOTS]
-        key = intern(key)
-        slot.key = <PyObject*>key
-        slot.size = <unsigned int>len(raw)
-        slot.name = PyBytes_AS_STRING(raw)
-        slot.special = SPECIAL_FIELDS.get(name, PLAIN)
-        known_keys.append((raw, key))  # keeps both alive, since the table only borrows them
-
-
-known_keys = []
-fill_known_fields()
-
-
-cdef inline Known* find_known(const char* name, size_t size, unsigned int hashed) noexcept:
-    cdef Known* slot = &known_fields[hashed % KNOWN_SLOTS]
-    while slot.key != NULL:
-        if slot.size == size and memcmp(slot.name, name, size) == 0:
-            return slot
-        hashed += 1
-        slot = &known_fields[hashed % KNOWN_SLOTS]
-    return NULL
-
-
-cdef bint is_authority(const char* p, size_t n) noexcept:
-    """Whether `p` is host [":" port] as RFC 3986 section 3.2 has it, with a host and without user information."""
-    cdef size_t end, i
-    cdef int port = 0
-    if n and p[0] == c"[":
-        end = 1
-        while end < n and (is_class(p[end], HUBLET_HEX) or p[end] == c":" or p[end] == c"."):
-            end += 1
-        if end < 3 or end >= n or p[end] != c"]":
-            return False
-        end += 1
-    else:
-        end = class_span(p, n, HUBLET_HOST)
-        if end == 0:
-            return False
-        if memchr(p, c"%", end) != NULL:
-            for i in range(end):
-                if p[i] == c"%" and not (
-                    i + 2 < end and is_class(p[i + 1], HUBLET_HEX) and is_class(p[i + 2], HUBLET_HEX)
-                ):
-                    return False
-    if end == n:
-        return True
-    if p[end] != c":":
-        return False
-    for i in range(end + 1, n):
-        if not is_class(p[i], HUBLET_DIGIT):
-            return False
-        port = port * 10 + (p[i] - c"0")
-        if port > 65535:
-            return False
-    return True
 
 
 @cython.final
@@ -402,7 +292,7 @@ cdef class HeadParser:
     cdef bint parse_field(self, const char* line, size_t size, Head head) except *:
         """field-name ":" OWS field-value OWS (RFC 9112 section 5)."""
         cdef char name[NAME_BUFFER]
-        cdef unsigned int hashed = 2166136261u
+        cdef unsigned int hashed = first_hash()
         cdef size_t i = 0, name_size
         cdef unsigned char c
         cdef bint underscore = False
@@ -554,25 +444,6 @@ cdef class HeadParser:
         return self.reject(400, "the transfer coding chunked is repeated")
 
 
-cdef str environ_key(const char* name, size_t size):
-    """The HTTP_* key of a field name that has been checked."""
-    cdef char short_key[NAME_BUFFER + 5]
-    cdef char* key = short_key
-    cdef size_t i
-    if size > NAME_BUFFER:
-        key = <char*>malloc(size + 5)
-        if key == NULL:
-            raise MemoryError()
-    memcpy(key, b"HTTP_", 5)
-    for i in range(size):
-        key[5 + i] = hublet_key_char[<unsigned char>name[i]]
-    try:
-        return PyUnicode_DecodeLatin1(key, size + 5, NULL)
-    finally:
-        if key != short_key:
-            free(key)
-
-
 cdef int add_field(dict environ, object key, const char* value, size_t size, str separator) except -1:
     """Set a field, or join it to an earlier one of the same name (RFC 9110 section 5.3)."""
     cdef Py_ssize_t count = PyDict_Size(environ)
@@ -582,29 +453,3 @@ cdef int add_field(dict environ, object key, const char* value, size_t size, str
         # Joining many fields one by one is bounded by the section's size and count.
         PyDict_SetItem(environ, key, f"{earlier}{separator}{text}")
     return 0
-
-
-cdef str decode_path(const char* path, size_t size):
-    """Percent-decode to latin-1 text, as PEP 3333 wants PATH_INFO; None when malformed."""
-    cdef char* buffer = <char*>malloc(size)
-    cdef size_t i = 0, used = 0
-    if buffer == NULL:
-        raise MemoryError()
-    try:
-        while i < size:
-            if path[i] != c"%":
-                buffer[used] = path[i]
-                i += 1
-            else:
-                if i + 2 >= size or not (is_class(path[i + 1], HUBLET_HEX) and is_class(path[i + 2], HUBLET_HEX)):
-                    return None
-                buffer[used] = <char>(
-                    hublet_hex_value[<unsigned char>path[i + 1]] * 16 + hublet_hex_value[<unsigned char>path[i + 2]]
-                )
-                if buffer[used] == 0:
-                    return None
-                i += 3
-            used += 1
-        return PyUnicode_DecodeLatin1(buffer, used, NULL)
-    finally:
-        free(buffer)

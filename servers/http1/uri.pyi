@@ -1,0 +1,1 @@
+# Everything in it is for other compiled modules.
