@@ -23,7 +23,7 @@ from ..runtime.errors import SettingsError
 from ..runtime.io_events import READ
 from .gunicorn.hooks import observed, with_four
 from .gunicorn.logs import Errors, RequestLog, join_loggers, wants_records, wants_response_fields
-from .gunicorn.master import patch_master, patch_worker
+from .gunicorn.master import patch_master, patch_worker, signals_since_fork
 from .gunicorn.names import NAMES, WORKER_NAMES
 from .gunicorn.places import PlacedFile, Places
 from .server import WSGIServer
@@ -34,6 +34,7 @@ PIPE_SIZE: Final = 4096
 NOTIFY: Final = 1.0  # seconds between signs of life
 COUNT: Final = 0.05  # seconds between looks at the count of requests, where it is bounded
 QUICK: Final = 0.1  # seconds that requests get when the worker is told to quit; gunicorn's own
+LEAVE: Final = frozenset((signal.SIGTERM, signal.SIGQUIT, signal.SIGINT))
 # Settings of hublet that gunicorn has no name for; HUBLET_* variables set them.
 GROUPS: Final = ("limits", "proxies", "timeouts", "websocket", "responses", "runtime")
 ALPN: Final = ("http/1.1",)  # whatever gunicorn would offer: hublet speaks nothing else
@@ -236,9 +237,15 @@ class HubletWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         """SIGWINCH: nothing."""
 
     def init_signals(self) -> None:
-        """As every worker; a hub that waits in the kernel is woken through the pipe."""
+        """As every worker; a hub that waits in the kernel is woken through the pipe.
+
+        Whoever was told to leave before that leaves: the master would wait `graceful_timeout` for it to end.
+        """
+        masters = signal.getsignal(signal.SIGTERM)
         super().init_signals()
         signal.set_wakeup_fd(self.PIPE[1], warn_on_full_buffer=False)
+        if not LEAVE.isdisjoint(signals_since_fork(masters)):
+            sys.exit(0)
 
 
 def hook_of(cfg: Any, name: str) -> Any:

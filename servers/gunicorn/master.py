@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Final
 
@@ -74,3 +75,13 @@ def wait_for_signals(arbiter: Any, timeout: float = 1.0) -> Any:
             arbiter.SIG_QUEUE.put(queue.get())
     _, _, original = MASTER_WAIT.originals[0]
     return original(arbiter, timeout)
+
+
+def signals_since_fork(handler: Any) -> Iterator[int]:
+    """In a worker: what the master's `handler` of signals has queued, which was the worker's until it had its own."""
+    queue = getattr(getattr(handler, "__self__", None), "SIG_QUEUE", ())
+    if isinstance(queue, (list, tuple)):  # an older gunicorn's
+        yield from queue
+    else:
+        while not queue.empty():
+            yield queue.get()

@@ -171,6 +171,18 @@ def test_connections_are_shared_even_after_a_worker_was_killed(tmp_path: Path) -
                 served.until_logged("Booting worker", 3)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT, signal.SIGINT])
+def test_a_worker_that_is_told_to_leave_before_it_has_handlers_leaves(tmp_path: Path, number: int) -> None:
+    """The master's handler still has the signal then, and a reload waited for such a worker until its time was over."""
+    first_only = f"import os\ndef post_fork(server, worker): worker.age == 1 and os.kill(os.getpid(), {int(number)})\n"
+    with gunicorn(tmp_path, configuration=first_only) as served:
+        served.until_logged("Worker exiting")
+        served.until_logged("Booting worker", 2)
+        assert served.get()[0] == 200
+        assert served.end() == 0
+        assert "Traceback" not in served.log
+
+
 def test_signals_of_the_master(tmp_path: Path) -> None:
     (tmp_path / "version").write_text("1")
     with gunicorn(tmp_path, "--access-logfile", "access", "--pid", "pid") as served:
