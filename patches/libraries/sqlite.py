@@ -90,7 +90,10 @@ class Connection(NativeConnection):
     hublet_progress: tuple[Callable[[], Any] | None, int] = (None, 0)
 
     def __init__(self, database: Any, timeout: float = 5.0, *args: Any, **kwargs: Any) -> None:
-        super().__init__(database, 0.0, *args, **kwargs)
+        if args:
+            super().__init__(database, 0.0, *args, **kwargs)
+        else:  # from Python 3.13 on, more than one positional argument is deprecated
+            super().__init__(database, timeout=0.0, **kwargs)
         self.hublet_timeout = timeout
         self.hublet_slices = "cache=shared" not in str(database)
         check_same_thread = args[2] if len(args) > 2 else kwargs.get("check_same_thread", True)

@@ -257,9 +257,9 @@ def test_asynchronous_django_views() -> None:
 def test_undoing_leaves_asyncio_identical() -> None:
     assert run(
         """
-        import asyncio.base_events, asyncio.selector_events
+        import asyncio.base_events, asyncio.selector_events, asyncio.unix_events
         from hublet.patches.patching import REGISTRY
-        places = (asyncio, asyncio.events, asyncio.tasks, asyncio.base_events.BaseEventLoop,
+        places = (asyncio, asyncio.events, asyncio.tasks, asyncio.unix_events, asyncio.base_events.BaseEventLoop,
                   asyncio.selector_events.BaseSelectorEventLoop)
         patch = REGISTRY.outcomes["asyncio"].patch
         patch.undo()

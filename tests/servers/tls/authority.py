@@ -14,7 +14,10 @@ class Authority:
         self.name = name
         self.certificate = str(folder / f"{name}.pem")
         self.key = str(folder / f"{name}.key")
-        openssl("req", "-x509", *new_key(self.key), "-out", self.certificate, "-days", "30", "-subj", f"/CN={name}")
+        openssl(
+            "req", "-x509", *new_key(self.key), "-out", self.certificate, "-days", "30", "-subj", f"/CN={name}",
+            "-addext", "keyUsage = critical, keyCertSign, cRLSign",
+        )  # fmt: skip
 
     def issue(self, file: str, *names: str, subject: str = "", days: int = 30, client: bool = False) -> tuple[str, str]:
         """Issue a certificate for host names; returns its file and that of its key, named after `file`."""
