@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 from gevent import monkey
 
@@ -52,15 +53,24 @@ def is_standard_library_patched() -> bool:
 def entry_points_read_once() -> Iterator[None]:
     """Read the entry points of installed packages once: gevent asks for them at each of its 25 events.
 
-    Each time costs a quarter of a millisecond for each package that is installed.
+    Each time costs a quarter of a millisecond for each package that is installed. It is done at the first event, as
+    gevent does it: what reads them imports much, and nothing is imported here before the patching has begun.
     """
-    metadata = import_module("importlib.metadata")  # gevent imports it before it patches anything, too
-    original = metadata.entry_points
-    metadata.__dict__["entry_points"] = original().select
+    subscribers = import_module("gevent.events").subscribers
+    original: dict[str, Any] = {}
+
+    def read(event: object) -> None:
+        if not original:
+            names = import_module("importlib.metadata").__dict__
+            original["entry_points"] = names["entry_points"]
+            names["entry_points"] = names["entry_points"]().select
+
+    subscribers.append(read)
     try:
         yield
     finally:
-        metadata.__dict__["entry_points"] = original
+        subscribers.remove(read)
+        import_module("importlib.metadata").__dict__.update(original)
 
 
 @contextmanager

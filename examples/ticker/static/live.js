@@ -13,13 +13,13 @@ const handlers = { charts: showCharts, tick: showTick, filled: showFilled, refus
 let connection = null; // a WebSocket or an EventSource
 let retry = 0;
 let pause = FIRST_RETRY_MS;
+let hasWebSockets = false; // the server has opened one to this page
 
 function connect() {
   const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${live}`);
-  let opened = false;
   connection = socket;
   socket.addEventListener("open", () => {
-    opened = true;
+    hasWebSockets = true;
     connected("Live");
     allowOrders((order) => socket.send(JSON.stringify(order)));
   });
@@ -29,8 +29,8 @@ function connect() {
   });
   socket.addEventListener("close", () => {
     if (connection !== socket) return;
-    // A server without WebSockets never opens one; one that has gone away answers neither this nor the other.
-    if (opened) reconnect();
+    // A server that has not opened one may have none, or be away, and then it does not answer the other either.
+    if (hasWebSockets) reconnect();
     else connectToEvents();
   });
 }
