@@ -9,17 +9,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from .bounds import Bound, Bounds, parse_bound
 from .plans import SHAPES
-from .visits import KINDS, parse_visit
+from .tls import ClientTls
+from .visits import KINDS, Visit, parse_visit
 
 USAGE_ERROR: Final = 2
 UNITS: Final = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0}
 MOST_SECONDS: Final = 7 * 86400
+MAX_P99: Final = 0.5
+MAX_ERRORS: Final = 0.01
 
 EPILOG: Final = f"""\
 users: {", ".join(f"{kind} ({path})" for kind, (_, _, path) in KINDS.items())}
 What follows -- is for the server: hublet loadtest app:app --users 50 -- --workers 2 --max-in-flight 100
-Exit status: 0 the application held, 1 it did not, 2 the command cannot be used like this.
+Exit status: 0 the application held, 1 it did not or there is no verdict, 2 the command cannot be used like this,
+130 a signal ended it.
 """
 
 
@@ -107,10 +112,20 @@ def make_parser() -> Parser:
     add("--host", type=checked(address), metavar="URL", help="test a server that runs already")
     text = "the --statistics-file of that server, for its side of the report"
     add("--statistics", type=Path, metavar="FILE", help=text)
+    tls = parser.add_argument_group("TLS of the users, as curl names it")
+    add = tls.add_argument
+    add("--insecure", action="store_true", help="accept any certificate of the server of --host")
+    add("--cacert", default="", metavar="FILE", help="PEM file with the authorities to trust, in place of the system's")
+    add("--cert", default="", metavar="FILE", help="PEM file with a certificate of the users' own")
+    add("--key", default="", metavar="FILE", help="PEM file with its key (default: it is in --cert)")
     verdict = parser.add_argument_group("verdict")
     add = verdict.add_argument
-    add("--max-p99", type=checked(seconds), default=0.5, metavar="TIME", help="of response times (default: 500ms)")
-    add("--max-errors", type=checked(ratio), default=0.01, metavar="PART", help="of all requests (default: 1%%)")
+    text = "of the response times of each kind of request; KEY=TIME for one user, visit or request; may be repeated"
+    bound = checked(parse_bound(seconds))
+    add("--max-p99", type=bound, action="append", default=[], metavar="TIME", help=f"{text} (default: 500ms)")
+    text = "of the requests of each kind; KEY=PART likewise"
+    bound = checked(parse_bound(ratio))
+    add("--max-errors", type=bound, action="append", default=[], metavar="PART", help=f"{text} (default: 1%%)")
     text = "folder for report.html, report.json, timeline.csv and requests.csv (default: loadtest)"
     add("--out", type=Path, default=Path("loadtest"), metavar="DIR", help=text)
     several = parser.add_argument_group("locust's own page, and several machines")
@@ -145,5 +160,25 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error("options after -- are for the server that this command starts: there is none with --host")
     if options.web and options.shape == "knee":
         parser.error("--shape knee needs no page: leave out --web")
+    if options.insecure and options.cacert:
+        parser.error("--insecure accepts any certificate, so --cacert would do nothing: give one of them")
+    if options.key and not options.cert:
+        parser.error("--key belongs to a certificate: give --cert too")
+    if options.insecure and options.host and not options.host.startswith("https:"):
+        parser.error(f"--insecure is for https, and {options.host} is not")
+    options.tls = ClientTls(options.insecure, options.cacert, options.cert, options.key)
     options.visit = options.visit or [parse_visit("page=/")]
+    options.bounds = Bounds(Bound.of(MAX_P99, options.max_p99), Bound.of(MAX_ERRORS, options.max_errors))
+    if not options.locustfile:
+        check_keys(parser, options.bounds, options.visit)
     return options
+
+
+def check_keys(parser: Parser, bounds: Bounds, visits: Sequence[Visit]) -> None:
+    """End with status 2 if a bound is for users that there are not. Names with a method are looked at in the end."""
+    known = dict.fromkeys(key for visit in visits for key in (visit.kind, visit.label, visit.path))
+    if "socketio" in known:
+        known["echo"] = None  # the name of its event
+    for key in {**bounds.p99.special, **bounds.errors.special}:
+        if key not in known and " " not in key:
+            parser.error(f"there is a bound for {key!r}, but no such user or request; there are {', '.join(known)}")

@@ -33,34 +33,37 @@ def users_at(shape: str, seconds: float, users: int, time: float) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What so many users got: responses in a second, the 99th percentile in seconds, failures for each request."""
+    """What so many users got: responses in a second, the 99th percentile in seconds, failures for each request.
+
+    `broken` has the bounds that were crossed, in words.
+    """
 
     users: int
     rate: float
     p99: float
     error_ratio: float
+    broken: tuple[str, ...] = ()
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every bound was kept, and there were responses at all."""
+        return not self.broken and self.rate > 0
 
 
 class Knee:
     """Decides how many users come next: twice as many until a point is bad, then half-way between good and bad."""
 
-    def __init__(self, most_users: int, max_p99: float, max_errors: float) -> None:
+    def __init__(self, most_users: int) -> None:
         self.most_users = most_users
         self.first_users = max(most_users // KNEE_BEGINS_AT, 1)
-        self.max_p99 = max_p99
-        self.max_errors = max_errors
         self.points: list[Point] = []
         self.good: Point | None = None
         self.bad: Point | None = None
 
-    def is_good(self, point: Point) -> bool:
-        """Whether a point is within both bounds, and there are responses at all."""
-        return point.p99 <= self.max_p99 and point.error_ratio <= self.max_errors and point.rate > 0
-
     def next_users(self, point: Point) -> int | None:
         """Take a point; returns the next number of users, or None when the knee is known."""
         self.points.append(point)
-        if self.is_good(point):
+        if point.is_good:
             self.good = point
         else:
             self.bad = point

@@ -8,20 +8,23 @@ from html import escape
 from typing import Final, NamedTuple
 
 WIDTH: Final = 860
-HEIGHT: Final = 240
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 34
+HEIGHT: Final = 260
+LEFT, RIGHT, TOP, BOTTOM = 64, 16, 36, 34
 TICKS: Final = 5
 # Differ in brightness as well as in hue; each line has a dash pattern of its own besides.
-DASHES: Final = ("", "7 3", "2 3", "9 3 2 3")
+DASHES: Final = ("", "7 3", "2 3", "9 3 2 3", "12 4", "5 2 1 2")
 
 STYLE: Final = """
 .plot { width: 100%; height: auto; font: 12px system-ui, sans-serif; }
 .plot text { fill: var(--text); }
+.plot line, .plot polyline { vector-effect: non-scaling-stroke; }
+@media (max-width: 600px) { .plot { font-size: 24px; } }
 .plot .grid { stroke: var(--grid); stroke-width: 1; }
 .plot .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
 .plot .bound { stroke: var(--bad); stroke-width: 1; stroke-dasharray: 4 4; }
 .series0 { stroke: var(--series0); } .series1 { stroke: var(--series1); }
 .series2 { stroke: var(--series2); } .series3 { stroke: var(--series3); }
+.series4 { stroke: var(--series4); } .series5 { stroke: var(--series5); }
 """
 
 
@@ -72,8 +75,8 @@ def line_plot(title: str, unit: str, series: Iterable[Series], bound: float | No
     for x in across:
         if x <= right:
             place, _ = at(x, 0)
-            parts.append(f'<text x="{place}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{x:g} s</text>')
-    parts.append(f'<text x="4" y="{TOP - 4}">{escape(unit)}</text>')
+            parts.append(f'<text x="{place}" y="{HEIGHT - BOTTOM + 26}" text-anchor="middle">{x:g} s</text>')
+    parts.append(f'<text x="4" y="20">{escape(unit)}</text>')
     if bound is not None and bound <= top:
         _, height = at(0, bound)
         parts.append(f'<line class="bound" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height}" y2="{height}"/>')

@@ -13,11 +13,13 @@ import gevent
 from locust import runners
 from locust.env import Environment
 
+from .interrupts import Interrupts
 from .plans import Knee
-from .recorder import Recorder, Totals
+from .recorder import Recorder, overall, since
 from .server import ServerFailed, StatisticsReader, TestedServer
-from .shapes import KneeShape, PlannedShape
-from .visits import load_users, make_users
+from .shapes import KneeShape, PlannedShape, users_by_class
+from .visits import LISTENING, equip, load_users, make_users
+from .workers import WorkerWatch
 
 SAMPLE_INTERVAL: Final = 1.0
 # Locust's own is 3 s, too long for an axis of seconds.
@@ -26,98 +28,134 @@ WORKERS_TIMEOUT: Final = 60.0
 # How long users get to end their request when the test is over.
 STOP_TIMEOUT: Final = 10.0
 WORKERS_STOP_TIMEOUT: Final = 2.0
+# How long a message to the master may take to leave.
+FLUSH: Final = 0.5
 OVER: Final = ("stopping", "stopped", "cleanup")
 
 
 class Run:
     """One load test: its environment, its samples, and how it ended."""
 
-    def __init__(self, options: argparse.Namespace, host: str | None, statistics: Path | None) -> None:
+    def __init__(
+        self, options: argparse.Namespace, host: str | None, statistics: Path | None, interrupts: Interrupts
+    ) -> None:
         self.options = options
-        users = (
-            load_users(options.locustfile, host)
-            if options.locustfile
-            else make_users(options.visit, host, options.pause)
-        )
+        self.interrupts = interrupts
+        users = load_users(options.locustfile) if options.locustfile else make_users(options.visit, options.pause)
+        for each in users:
+            equip(each, host, options.tls)
         # Not less than an answer may take: what is cut off then has failed.
-        patience = max(WORKERS_STOP_TIMEOUT if options.master else STOP_TIMEOUT, options.max_p99)
+        patience = max(WORKERS_STOP_TIMEOUT if options.master else STOP_TIMEOUT, options.bounds.p99.most)
         self.environment: Any = Environment(user_classes=users, host=host, stop_timeout=patience)
         self.recorder = Recorder(self.environment.events)
+        self.workers = WorkerWatch(self.environment.events) if options.master else None
         self.knee: Knee | None = None
         self.samples: list[dict[str, Any]] = []
         self.statistics = None if statistics is None else StatisticsReader(statistics)
-        self.interrupted = False
         self.server_failed: ServerFailed | None = None
+
+    @property
+    def asking(self) -> frozenset[str]:
+        """The classes of users who ask all the time. What those of a locustfile do is not known."""
+        if self.options.locustfile:
+            return frozenset()
+        return frozenset(visit.label for visit in self.options.visit if visit.kind not in LISTENING)
 
     def make_shape(self) -> None:
         """Give the environment the shape that was asked for."""
         options = self.options
         if options.shape == "knee":
-            self.knee = Knee(options.users, options.max_p99, options.max_errors)
-            shape: Any = KneeShape(self.knee, self.recorder, options.stage, options.time)
+            self.knee = Knee(options.users)
+            shape: Any = KneeShape(self.knee, self.recorder, options.bounds, self.asking, options.stage, options.time)
         else:
             shape = PlannedShape(options.shape, options.users, options.time)
         self.environment.shape_class = shape
 
     def execute(self, server: TestedServer | None) -> None:
-        """Make the load, to the end of the shape, or of the server, which `server_failed` then tells."""
+        """Make the load, to the end of the shape, or of the server, which `server_failed` then tells, or to a signal.
+
+        Raises Interrupted for a signal before the load, and ServerFailed if workers do not come.
+        """
         self.make_shape()
         runner = self.make_runner()
-        if self.statistics is not None:
-            self.statistics.skip()
-        self.began = time.time()
-        self._clock, self._before = time.monotonic(), self.recorder.totals()
-        self._cpu = time.process_time()
-        runner.start_shape()
         try:
-            while runner.shape_greenlet is not None or runner.state not in OVER:
-                gevent.sleep(SAMPLE_INTERVAL)
+            self.await_connections(runner)
+            if self.statistics is not None:
+                self.statistics.skip()
+            self.began = time.time()
+            self._clock, self.counted = time.monotonic(), self.recorder.by_kind()
+            self._cpu = time.process_time()
+            runner.start_shape()
+            while not self.interrupts.received and (runner.shape_greenlet is not None or runner.state not in OVER):
+                self.interrupts.pause(SAMPLE_INTERVAL)
                 self.sample(runner)
-                if server is not None and server.status() is not None:
+                if server is not None and server.status() is not None and not self.interrupts.received:
                     problem = f"the server ended with status {server.status()} under load"
                     self.server_failed = ServerFailed(problem, server.log_tail())
                     break
-            if self.options.master:
-                self.await_workers(runner)
+            if self.workers is not None and not self.interrupts.received:
+                self.await_workers(runner, self.workers)
                 self.sample(runner)
-        except KeyboardInterrupt:
-            self.interrupted = True
         finally:
+            if self.interrupts.received:
+                self.environment.stop_timeout = 0.0  # whoever interrupts does not want to wait for answers
             runner.quit()
             self.finish_progress()
 
-    def await_workers(self, runner: Any) -> None:
-        """Wait for what workers have counted at last, and until they can be told to end: they leave and come back."""
+    def await_workers(self, runner: Any, workers: WorkerWatch) -> None:
+        """Wait for what workers have counted at last, and until they can be told to end: they leave and come back.
+
+        Those who do not report it in time are lost.
+        """
+        workers.end()
         deadline = time.monotonic() + 2 * self.environment.stop_timeout + 2 * WORKER_REPORT_INTERVAL
-        gevent.sleep(2 * WORKER_REPORT_INTERVAL)
-        while runner.worker_count < self.options.expect_workers and time.monotonic() < deadline:
+        while (
+            (workers.awaited() or runner.worker_count < len(workers.known) - len(workers.lost))
+            and time.monotonic() < deadline
+            and not self.interrupts.received
+        ):
             gevent.sleep(0.1)
+        for each in workers.awaited():
+            workers.lose(each)
 
     def make_runner(self) -> Any:
-        """Locust's runner: local, or a master whose workers are there. Raises ServerFailed if they do not come."""
+        """Locust's runner: local, or a master."""
+        if self.options.master:
+            return self.environment.create_master_runner("*", self.options.master_port)
+        return self.environment.create_local_runner()
+
+    def await_connections(self, runner: Any) -> None:
+        """Wait for a master's workers. Raises ServerFailed if they do not come."""
         if not self.options.master:
-            return self.environment.create_local_runner()
-        runner = self.environment.create_master_runner("*", self.options.master_port)
-        wait_for(
-            lambda: runner.worker_count >= self.options.expect_workers,
-            f"{self.options.expect_workers} workers did not connect to port {self.options.master_port}",
-        )
-        return runner
+            return
+        expected, port = self.options.expect_workers, self.options.master_port
+        deadline = time.monotonic() + WORKERS_TIMEOUT
+        while runner.worker_count < expected:
+            self.interrupts.check()
+            if time.monotonic() > deadline:
+                problem = f"{runner.worker_count} of {expected} workers connected to port {port}"
+                raise ServerFailed(f"{problem} within {WORKERS_TIMEOUT:g} s", "")
+            gevent.sleep(0.1)
 
     def sample(self, runner: Any) -> None:
         """Note what has come since the last look."""
-        now, totals, cpu = time.monotonic(), self.recorder.totals(), time.process_time()
-        since, seconds = totals - self._before, now - self._clock
+        now, by_kind, cpu = time.monotonic(), self.recorder.by_kind(), time.process_time()
+        fresh, seconds, by_user = since(by_kind, self.counted), now - self._clock, users_by_class(runner)
+        at = round(time.time() - self.began, 2)
         sample = {
-            "at": round(time.time() - self.began, 2),
-            "users": runner.user_count,
-            **describe(since, seconds),
+            "at": at,
+            "users": sum(by_user.values()),
+            **overall(fresh).describe(seconds),
             "generator_cpu": round(max((cpu - self._cpu) / seconds, busiest_worker(runner)), 3),
         }
+        if self.workers is not None and runner.state not in OVER:
+            self.workers.look(runner.clients, at)
         state = None if self.statistics is None else self.statistics.read()
         if state is not None:
             sample |= {f"server_{name}": value for name, value in state.items()}
-        self._clock, self._before, self._cpu = now, totals, cpu
+        sample["by_user"] = by_user
+        sample["kinds"] = [kind._asdict() | totals.describe(seconds) for kind, totals in fresh.items()]
+        self._clock, self.counted, self._cpu = now, by_kind, cpu
         self.samples.append(sample)
         self.show_progress(sample)
 
@@ -125,10 +163,11 @@ class Run:
         """One line a second, which takes the place of the one before on a terminal."""
         lag = f"  hub lag {sample['server_lag'] * 1000:4.0f} ms" if "server_lag" in sample else ""
         in_flight = f"  in flight {sample['server_in_flight']:5d}" if "server_in_flight" in sample else ""
+        lost = f"  workers lost: {len(self.workers.lost)}" if self.workers is not None and self.workers.lost else ""
+        p50, p99 = ((sample[each] or 0) * 1000 for each in ("p50", "p99"))
         line = (
             f"{sample['at']:6.0f} s  {sample['users']:5d} users  {sample['rate']:8.0f} req/s  "
-            f"p50 {sample['p50'] * 1000:6.0f} ms  p99 {sample['p99'] * 1000:6.0f} ms  "
-            f"errors {sample['failures']:5d}{in_flight}{lag}"
+            f"p50 {p50:6.0f} ms  p99 {p99:6.0f} ms  errors {sample['failures']:5d}{in_flight}{lag}{lost}"
         )
         sys.stderr.write(f"\r{line}\x1b[K" if sys.stderr.isatty() else f"{line}\n")
         sys.stderr.flush()
@@ -144,39 +183,58 @@ def busiest_worker(runner: Any) -> float:
     return max((each.cpu_usage for each in getattr(runner, "clients", {}).values()), default=0) / 100
 
 
-def describe(since: Totals, seconds: float) -> dict[str, Any]:
-    """The figures of an interval; times in seconds."""
-    return {
-        "rate": round(since.requests / seconds, 2),
-        "failures": since.failures,
-        "unanswered": since.unanswered,
-        "requests": since.requests,
-        "received": since.received,
-        **{f"p{part}": round(since.times.percentile(part / 100), 5) for part in (50, 95, 99)},
-    }
-
-
-def wait_for(condition: Callable[[], bool], problem: str) -> None:
-    """Wait until a condition is true. Raises ServerFailed."""
-    deadline = time.monotonic() + WORKERS_TIMEOUT
-    while not condition():
-        if time.monotonic() > deadline:
-            raise ServerFailed(f"{problem} within {WORKERS_TIMEOUT:g} s", "")
-        gevent.sleep(0.1)
-
-
-def work(options: argparse.Namespace) -> int:
-    """Make load for a master until it ends. Returns the exit status."""
+def work(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    """Make load for a master until it ends, or a signal comes. Returns the exit status."""
     runners.WORKER_REPORT_INTERVAL = WORKER_REPORT_INTERVAL
-    run = Run(options, options.host, None)
-    runner = run.environment.create_worker_runner(options.master_host, options.master_port)
-    runner.greenlet.join()
+    environment = Run(options, options.host, None, interrupts).environment
+    # In a greenlet, since locust tries to connect for five minutes.
+    connecting = gevent.spawn(environment.create_worker_runner, options.master_host, options.master_port)
+    wait_for(connecting.ready, interrupts)
+    runner = environment.runner
+    if not connecting.ready():
+        connecting.kill()
+    elif not connecting.successful():
+        print(
+            f"hublet loadtest: no master answers at {options.master_host}:{options.master_port}: "
+            "start one with --master, or name it with --master-host and --master-port",
+            file=sys.stderr,
+        )
+        return 1
+    else:
+        wait_for(lambda: not runner.greenlet, interrupts)
+    if interrupts.received and runner is not None and runner.greenlet:
+        leave(runner)
+    elif runner is not None and is_master_silent(runner):
+        print("hublet loadtest: the master is not there any more", file=sys.stderr)
+        return 1
     return 0
 
 
-def serve_page(options: argparse.Namespace, host: str) -> int:
-    """Open locust's own page, and serve it until an interrupt. Returns the exit status."""
-    run = Run(options, host, None)
+def wait_for(condition: Callable[[], object], interrupts: Interrupts) -> None:
+    """Wait until a condition is true, or a signal has come."""
+    while not condition() and not interrupts.received:
+        gevent.sleep(0.1)
+
+
+def is_master_silent(runner: Any) -> bool:
+    """Whether a worker has ended since its master sends no heartbeats."""
+    heard = runner.last_heartbeat_timestamp
+    return heard is not None and heard < time.time() - runners.MASTER_HEARTBEAT_TIMEOUT
+
+
+def leave(runner: Any) -> None:
+    """Stop a worker's users at once, send what they have counted, and tell the master that this worker has gone."""
+    runner.environment.stop_timeout = 0.0
+    runner.stop()
+    runner._send_stats()
+    runner.environment.events.quitting.fire(environment=runner.environment)
+    gevent.sleep(FLUSH)
+    runner.greenlet.kill(block=True)
+
+
+def serve_page(options: argparse.Namespace, host: str, interrupts: Interrupts) -> None:
+    """Open locust's own page, and serve it until a signal comes."""
+    run = Run(options, host, None, interrupts)
     runner = run.make_runner()
     sys.argv = ["locust"]  # its page reads the command line
     page = run.environment.create_web_ui("127.0.0.1", options.web_port)
@@ -184,10 +242,8 @@ def serve_page(options: argparse.Namespace, host: str) -> int:
         f"locust's page: http://127.0.0.1:{options.web_port}/ for {host}; end with Ctrl-C", file=sys.stderr, flush=True
     )
     try:
-        page.greenlet.join()
-    except KeyboardInterrupt:
-        pass
+        wait_for(page.greenlet.ready, interrupts)
     finally:
+        run.environment.stop_timeout = 0.0
         runner.quit()
         page.stop()
-    return 0

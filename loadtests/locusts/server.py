@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from ..runtime.errors import HubletError
+from .interrupts import Interrupts
+from .tls import speaks_tls
 
 START_TIMEOUT: Final = 60.0
 STOP_TIMEOUT: Final = 15.0
@@ -36,15 +39,22 @@ class ServerFailed(HubletError):
 
 
 class TestedServer:
-    """`hublet target` on a free port of 127.0.0.1; a context manager. Its files are put into `folder`."""
+    """`hublet target` on a free port of 127.0.0.1; a context manager. Its files are put into `folder`.
 
-    def __init__(self, target: str, options: Sequence[str], folder: Path, interval: float) -> None:
+    `url` is known once it is entered: with https where the server's settings, whichever their source, turn TLS on.
+    """
+
+    def __init__(
+        self, target: str, options: Sequence[str], folder: Path, interval: float, interrupts: Interrupts
+    ) -> None:
+        self.url = ""
+        self._interrupts = interrupts
         self.statistics_file = folder / "server.jsonl"
         self.log_file = folder / "server.log"
         self.statistics_file.unlink(missing_ok=True)
         # Opened here and handed down: so the port is known and nobody else can have it.
         with socket.create_server(("127.0.0.1", 0)) as listener, self.log_file.open("wb") as log:
-            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            self._port = listener.getsockname()[1]
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "hublet", target, "--bind", f"fd://{listener.fileno()}"),
@@ -55,6 +65,7 @@ class TestedServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                process_group=0,  # a terminal's Ctrl-C is for this process, which ends the server in its turn
             )
 
     def __enter__(self) -> Self:
@@ -77,7 +88,9 @@ class TestedServer:
                 raise ServerFailed(f"the server ended with status {self._process.returncode}", self.log_tail())
             if time.monotonic() > deadline:
                 raise ServerFailed(f"the server did not start within {START_TIMEOUT:g} s", self.log_tail())
+            self._interrupts.check()
             time.sleep(POLL)
+        self.url = f"{'https' if speaks_tls('127.0.0.1', self._port) else 'http'}://127.0.0.1:{self._port}"
 
     def log_tail(self) -> str:
         """The last lines of the server's log."""
@@ -98,7 +111,7 @@ class TestedServer:
             try:
                 self._process.wait(STOP_TIMEOUT)
             except subprocess.TimeoutExpired:
-                self._process.kill()
+                os.killpg(self._process.pid, signal.SIGKILL)  # with its workers
         self._process.wait()
 
 

@@ -6,9 +6,11 @@ import time
 from typing import Any, ClassVar
 
 import gevent
+import requests
 import socketio
 from locust import User, constant, task
 
+from .tls import ClientTls
 from .users import RETRY_PAUSE, fire
 
 
@@ -22,10 +24,20 @@ class SocketIOUser(User):
     transports: ClassVar[list[str]] = ["websocket"]
     wait_time = constant(0)
     timeout: ClassVar[float] = 10.0
+    tls: ClassVar[ClientTls] = ClientTls()
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
-        self.client = socketio.Client(reconnection=False)
+        session = requests.Session()
+        self.tls.prepare(session)
+        # Without handle_sigint it would take the signal away from the command.
+        self.client = socketio.Client(
+            reconnection=False,
+            handle_sigint=False,
+            http_session=session,
+            ssl_verify=not self.tls.insecure,
+            websocket_extra_options={"sslopt": self.tls.websocket_options()},
+        )
 
     @task
     def emit(self) -> None:

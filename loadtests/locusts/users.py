@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import math
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +16,9 @@ from typing import Any, ClassVar
 import gevent
 from locust import FastHttpUser, HttpUser, User, constant, task
 
-from .recorder import Unanswered
+from .event_stream import EventStream, EventTooLong
+from .recorder import INTERVAL, Unanswered
+from .tls import ClientTls
 
 # Seconds after which a user whose connection failed tries again: without a pause a dead server makes a busy loop.
 RETRY_PAUSE = 0.5
@@ -22,6 +26,15 @@ RETRY_PAUSE = 0.5
 CUT_OFF_PART = 0.9
 # Requests that wait in the application may take this long.
 PATIENCE = 60.0
+# Seconds that the clocks of two machines may differ by before a message that comes from the future is a failure.
+CLOCK_TOLERANCE = 1.0
+
+
+class FromTheFuture(ValueError):
+    """The failure of a message whose time cannot be right. `sent` in milliseconds is the usual reason."""
+
+    def __init__(self) -> None:
+        super().__init__("sent in the future: `sent` is in seconds since the epoch, and the clocks must agree")
 
 
 class PathUser(FastHttpUser):
@@ -33,6 +46,16 @@ class PathUser(FastHttpUser):
     network_timeout = PATIENCE
     connection_timeout = 10.0
     max_retries = 0
+    tls: ClassVar[ClientTls] = ClientTls()
+
+    @property
+    def insecure(self) -> bool:
+        """Whether any certificate is accepted, as locust wants to know it."""
+        return self.tls.insecure
+
+    def ssl_context_factory(self) -> ssl.SSLContext:
+        """The context for this user's connections."""
+        return self.tls.context()
 
     def pause_after(self, status: int) -> None:
         """Wait a moment after a request that got no response at all."""
@@ -157,13 +180,18 @@ class EventsUser(ListeningUser, HttpUser):
     """Listens to server-sent events, `events` of them on each connection.
 
     The response time of an event is its latency, if its data is JSON with the time at which it was `sent` (seconds
-    since the epoch, so the clocks must agree), and otherwise the time since the event before it.
+    since the epoch, so the clocks must agree). Otherwise the time since the event before it is reported, as INTERVAL.
     """
 
     abstract = True
     path: ClassVar[str] = "/"
     wait_time = constant(0)
     events: ClassVar[int] = 1000
+    tls: ClassVar[ClientTls] = ClientTls()
+
+    def on_start(self) -> None:
+        """Have the session accept and show the certificates that `tls` says."""
+        self.tls.prepare(self.client)
 
     @task
     def listen(self) -> None:
@@ -183,37 +211,39 @@ class EventsUser(ListeningUser, HttpUser):
 
     def read_events(self, response: Any) -> None:
         """Report every event of a stream."""
-        before, pending, seen = time.time(), b"", 0
+        stream, before, seen = EventStream(), time.perf_counter(), 0
         try:
             for piece in response.iter_content(chunk_size=None):
-                pending += piece.replace(b"\r\n", b"\n")
-                while b"\n\n" in pending:
-                    event, _, pending = pending.partition(b"\n\n")
-                    now = time.time()
-                    self.report((now - sent_at(event_data(event), before)) * 1000, len(event))
+                for data in stream.feed(piece):
+                    now = time.perf_counter()
+                    fire_message(self, "EVENT", data, now - before)
                     before, seen = now, seen + 1
                 if seen >= self.events:
                     return
-        except OSError as error:  # the exceptions of requests are among them
-            self.report((time.time() - before) * 1000, 0, error)
-
-    def report(self, milliseconds: float, length: int, error: Exception | None = None) -> None:
-        """Fire locust's event for one event of the stream."""
-        fire(self, "EVENT", self.path, milliseconds, length, error)
+        except (OSError, EventTooLong) as error:  # the exceptions of requests are among the former
+            fire(self, "EVENT", self.path, None, 0, error)
 
 
-def event_data(event: bytes) -> bytes:
-    """The data of one event (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
-    lines = (line.partition(b":") for line in event.split(b"\n"))
-    return b"\n".join(value.removeprefix(b" ") for name, _, value in lines if name == b"data")
-
-
-def sent_at(data: str | bytes | bytearray, default: float) -> float:
+def sent_at(data: str | bytes | bytearray) -> float | None:
     """When a message was sent, if it says so: `{"sent": 1700000000.5}`."""
     try:
-        return float(json.loads(data)["sent"])
-    except (ValueError, KeyError, TypeError):
-        return default
+        sent = float(json.loads(data)["sent"])
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return None
+    return sent if math.isfinite(sent) else None
+
+
+def fire_message(user: Any, kind: str, data: str | bytes | bytearray, seconds: float) -> None:
+    """Report a message that the server sent by itself, `seconds` after the one before, or after the beginning."""
+    sent = sent_at(data)
+    if sent is None:
+        fire(user, INTERVAL, user.path, seconds * 1000, len(data))
+        return
+    latency = time.time() - sent
+    if latency < -CLOCK_TOLERANCE:
+        fire(user, kind, user.path, None, len(data), FromTheFuture())
+    else:
+        fire(user, kind, user.path, max(latency, 0) * 1000, len(data))
 
 
 def fire(

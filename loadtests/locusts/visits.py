@@ -10,6 +10,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from .recorder import USER_KEY
+from .tls import ClientTls
+
 # The kind's module, class, and the path that it has by default.
 KINDS: Final = {
     "page": ("users", "PageUser", "/"),
@@ -35,6 +38,11 @@ class Visit(NamedTuple):
     path: str
     weight: int
 
+    @property
+    def label(self) -> str:
+        """The name of its users: `page=/about`."""
+        return f"{self.kind}={self.path}"
+
 
 def parse_visit(text: str) -> Visit:
     """Read `page`, `page=/about` or `page=/about*3`. Raises ValueError."""
@@ -46,21 +54,39 @@ def parse_visit(text: str) -> Visit:
     return Visit(match["kind"], match["path"] or KINDS[match["kind"]][2], int(match["weight"] or 1))
 
 
-def make_users(visits: Iterable[Visit], host: str | None, pause: float) -> list[type[Any]]:
-    """A class of locust for each visit; its users pause for so many seconds after each request."""
+def make_users(visits: Iterable[Visit], pause: float) -> list[type[Any]]:
+    """A class of locust for each visit, named as it is; its users pause for so many seconds after each request."""
     from_locust = import_module("locust")
-    classes = []
-    for number, visit in enumerate(visits):
+    weights: dict[str, int] = {}
+    classes: dict[str, type[Any]] = {}
+    for visit in visits:
         module, name, _ = KINDS[visit.kind]
         base = getattr(import_module(f".{module}", __package__), name)
-        fields: dict[str, Any] = {"abstract": False, "path": visit.path, "weight": visit.weight, "host": host}
+        weights[visit.label] = weights.get(visit.label, 0) + visit.weight
+        fields: dict[str, Any] = {"abstract": False, "path": visit.path, "weight": weights[visit.label]}
         if visit.kind != "push":  # it waits for the server anyway
             fields["wait_time"] = from_locust.constant(pause)
-        classes.append(type(f"{name}{number}", (base,), fields | {"__module__": base.__module__}))
-    return classes
+        classes[visit.label] = type(visit.label, (base,), fields | {"__module__": base.__module__})
+    return list(classes.values())
 
 
-def load_users(path: Path, host: str | None) -> list[type[Any]]:
+def equip(user: type[Any], host: str | None, tls: ClientTls) -> None:
+    """Give a class of users the server's address and the TLS options, and have its requests tell of which class."""
+    context = user.context
+
+    def context_with_class(self: Any) -> dict[str, Any]:
+        return {**context(self), USER_KEY: type(self).__name__}
+
+    user.context = context_with_class
+    user.host = host or user.host
+    user.tls = tls
+    if issubclass(user, import_module("locust").FastHttpUser) and not isinstance(user.insecure, property):
+        # One of locust's own, which would accept any certificate.
+        user.insecure = tls.insecure
+        user.ssl_context_factory = staticmethod(tls.context)
+
+
+def load_users(path: Path) -> list[type[Any]]:
     """The users of somebody's own locustfile. Raises ValueError, and whatever the file raises."""
     specification = importlib.util.spec_from_file_location("locustfile", path)
     if specification is None or specification.loader is None or not path.exists():
@@ -73,6 +99,4 @@ def load_users(path: Path, host: str | None) -> list[type[Any]]:
     found = [each for each in found if not each.abstract]
     if not found:
         raise ValueError(f"the locustfile {path} has no user: a class derived from locust's User")
-    for each in found:
-        each.host = host or each.host
     return found

@@ -10,7 +10,8 @@ import gevent
 from locust import User, constant, task
 from websocket import WebSocket, WebSocketException, create_connection
 
-from .users import RETRY_PAUSE, ListeningUser, fire, sent_at
+from .tls import ClientTls
+from .users import RETRY_PAUSE, ListeningUser, fire, fire_message
 
 Errors = (WebSocketException, OSError)
 
@@ -25,6 +26,7 @@ class WebSocketUser(User):
     path: ClassVar[str] = "/"
     wait_time = constant(0)
     timeout: ClassVar[float] = 10.0  # seconds that a handshake or a message may take
+    tls: ClassVar[ClientTls] = ClientTls()
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -41,7 +43,7 @@ class WebSocketUser(User):
             began = time.perf_counter()
             error: BaseException | None = None
             try:
-                self.socket = create_connection(self.url, timeout=self.timeout)
+                self.socket = create_connection(self.url, timeout=self.timeout, sslopt=self.tls.websocket_options())
                 self.on_connect(self.socket)
             except Errors as problem:
                 error = problem
@@ -104,8 +106,8 @@ class EchoUser(WebSocketUser):
 class PushUser(ListeningUser, WebSocketUser):
     """Subscribes and receives: the response time of a message is how long it was on its way.
 
-    A message says when it was `sent` in JSON (seconds since the epoch, so the clocks must agree); without that, its
-    response time is the time since the message before it. `subscription`, if any, is sent first.
+    A message says when it was `sent` in JSON (seconds since the epoch, so the clocks must agree). Of one that does not,
+    the time since the message before it is reported, as INTERVAL. `subscription`, if any, is sent first.
     """
 
     abstract = True
@@ -113,7 +115,7 @@ class PushUser(ListeningUser, WebSocketUser):
 
     def on_connect(self, socket: WebSocket) -> None:
         """Subscribe."""
-        self.before = time.time()
+        self.before = time.perf_counter()
         if self.subscription:
             socket.send(self.subscription)
 
@@ -123,16 +125,16 @@ class PushUser(ListeningUser, WebSocketUser):
         socket = self.connect()
         if socket is None:
             return
-        began = time.perf_counter()
         try:
             message = socket.recv()
             if not message:
                 raise ConnectionError("the server has closed the connection")
         except Errors as error:
-            self.failed("PUSH", began, error)
+            fire(self, "PUSH", self.path, None, 0, error)
+            self.disconnect()
             return
-        now = time.time()
-        fire(self, "PUSH", self.path, max(now - sent_at(message, self.before), 0) * 1000, len(message))
+        now = time.perf_counter()
+        fire_message(self, "PUSH", message, now - self.before)
         self.before = now
 
 

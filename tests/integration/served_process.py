@@ -44,7 +44,7 @@ class ServedProcess:
             )
         try:
             wait_until(lambda: self.popen.poll() is not None or "listening on" in self.log, lambda: self.log)
-            found = re.search(r"listening on http://([0-9.]+:([0-9]+))", self.log)
+            found = re.search(r"listening on https?://([0-9.]+:([0-9]+))", self.log)
             assert found, f"the server did not start: {self.log}"
         except BaseException:
             self.kill()

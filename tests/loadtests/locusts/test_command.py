@@ -47,10 +47,11 @@ def test_what_was_sent_was_served_and_the_page_shows_it(loadtest: Loadtest, tmp_
 
     with Browser(tmp_path) as browser:
         browser.open((done.folder / "report.html").as_uri())
-        browser.wait_for("document.querySelectorAll('svg.plot').length === 8")
+        browser.wait_for("document.querySelectorAll('svg.plot').length === 9")
         lines = "[...document.querySelectorAll('svg.plot polyline')]"
         names = browser.evaluate(f"{lines}.map((each) => each.dataset.series)")
         assert {"50 % of the requests", "99 % of the requests", "requests", "in flight", "longest lag"} <= set(names)
+        assert {"page=/", "page=/block"} <= set(names)
         assert browser.evaluate(f"Math.min(...{lines}.map((each) => each.points.numberOfItems))") >= 2
         # Lines that are not flat: there is data in them.
         heights = f"Object.fromEntries({lines}.map((each) => [each.dataset.series, each.getBBox().height]))"
@@ -95,12 +96,14 @@ def test_the_knee_of_an_application_with_a_known_capacity(loadtest: Loadtest) ->
         *("--max-p99", "170ms"),
     )
     points = done.report["knee"]
+    assert [each["p99"] <= 0.17 for each in points] == [not each["broken"] for each in points]
     good = max((each for each in points if each["p99"] <= 0.17), key=lambda each: each["users"])
     assert 8 <= good["users"] <= 12
     assert 65 < good["rate"] < 85
     assert max(each["rate"] for each in points) < 90
     assert done.output.startswith(f"last good point: {good['users']} users, ")
     assert "first bad point: " in done.output
+    assert "broken there: page=/capacity: a p99 of " in done.output
     assert done.status == 0
 
 
@@ -108,8 +111,8 @@ def test_an_application_that_raises(loadtest: Loadtest) -> None:
     done = loadtest(TARGET, "--users", "2", "--shape", "steady", "--time", "1", "--visit", "page=/fail")
     assert done.status == 1
     assert done.output.startswith("did not hold: ")
-    assert "100.00% errors are over 1.00%" in done.output
-    assert "first: errors after " in done.output
+    assert "page=/fail: 100.00% errors are over 1.00%" in done.output
+    assert "first: page=/fail: 100.00% errors after " in done.output
     assert "500" in done.report["errors"][0]["error"]
 
 
@@ -222,6 +225,12 @@ def test_locusts_own_page(target: ServedProcess, tmp_path: Path) -> None:
         (("app:app", "--time", "0"), "must be a time up to a week"),
         (("app:app", "--time", "169h"), "must be a time up to a week"),
         (("app:app", "--max-errors", "2"), "must be a part of all requests, such as 0.01 or 1%"),
+        (("app:app", "--max-p99", "page=soon"), "'soon' must be a time up to a week"),
+        (("app:app", "--max-p99", "=1s"), "must be a bound, or KEY=BOUND"),
+        (("app:app", "--max-p99", "json=1s"), "a bound for 'json', but no such user or request; there are page, "),
+        (("app:app", "--insecure", "--cacert", "x"), "--insecure accepts any certificate"),
+        (("app:app", "--key", "x"), "--key belongs to a certificate"),
+        (("--host", "http://x:1", "--insecure"), "--insecure is for https, and http://x:1 is not"),
         (("app:app", "--visit", "robot"), "there is no kind of user 'robot'; there are page, json, wait"),
         (("app:app", "--visit", "page=about"), "must be KIND, KIND=/path or KIND=/path*WEIGHT"),
         (("app:app", "--shape", "circle"), "invalid choice: 'circle'"),
@@ -256,4 +265,4 @@ def test_a_locustfile_without_users(loadtest: Loadtest, tmp_path: Path) -> None:
 def test_a_locustfile_that_is_not_there(tmp_path: Path) -> None:
     for name in ("missing.py", "text.txt"):
         with pytest.raises(ValueError, match="cannot be read: it must be a Python file"):
-            load_users(tmp_path / name, None)
+            load_users(tmp_path / name)

@@ -29,11 +29,11 @@ def test_there_is_always_a_user_and_never_one_too_many() -> None:
 
 def found(limit: int, most: int = 1000) -> Knee:
     """Search for the knee of a server that is good for up to `limit` users."""
-    knee = Knee(most, max_p99=0.5, max_errors=0.01)
+    knee = Knee(most)
     users: int | None = knee.first_users
     while users is not None:
         assert 1 <= users <= most
-        users = knee.next_users(Point(users, 10.0 * users, 0.1 if users <= limit else 0.6, 0.0))
+        users = knee.next_users(Point(users, 10.0 * users, 0.1, 0.0, () if users <= limit else ("slow",)))
     return knee
 
 
@@ -59,9 +59,6 @@ def test_no_good_point_at_all() -> None:
     assert [each.users for each in knee.points] == [62, 31, 15, 7, 3, 1]
 
 
-@pytest.mark.parametrize(
-    "p99, errors, rate, good",
-    [(0.5, 0.01, 1, True), (0.51, 0.0, 1, False), (0.1, 0.011, 1, False), (0.0, 0.0, 0, False)],
-)
-def test_a_point_is_good_within_both_bounds(p99: float, errors: float, rate: float, good: bool) -> None:
-    assert Knee(1, 0.5, 0.01).is_good(Point(1, rate, p99, errors)) == good
+@pytest.mark.parametrize("rate, broken, good", [(1, (), True), (1, ("a p99",), False), (0, (), False)])
+def test_a_point_is_good_with_responses_within_the_bounds(rate: float, broken: tuple[str, ...], good: bool) -> None:
+    assert Point(1, rate, 0.1, 0.0, broken).is_good == good
