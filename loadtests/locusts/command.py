@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from importlib import import_module
 from typing import Any, Final
@@ -14,11 +14,12 @@ from typing import Any, Final
 from ..runtime.errors import HubletError
 from .interrupts import INTERRUPTED, Interrupted, Interrupts
 from .options import USAGE_ERROR, parse_options
+from .recorder import Kind
 from .report import write_report
 from .result import summarise
 from .server import TestedServer
 from .tls import check_files, check_server
-from .verdict import Verdict, explain, judge, judge_knee, within
+from .verdict import Verdict, explain, judge, judge_knee
 
 NEEDED: Final = {"locust": "locust", "websocket": "websocket-client", "socketio": "python-socketio"}
 REMEDY: Final = "pip install 'hublet[loadtest]'"
@@ -95,19 +96,30 @@ def decide(options: argparse.Namespace, tested: Any, result: dict[str, Any]) -> 
     if tested.knee is not None:
         verdict = judge_knee(tested.knee, tested.environment.shape_class.finished)
     else:
-        planned = within(tested.samples, options.time)
-        verdict = judge(result["total"], result["requests"], planned, options.bounds, tested.asking, options.pause)
-    unused = options.bounds.unused(tested.counted)
-    if unused and not result["interrupted"]:
-        verdict.fail(f"no verdict: there was no request that the bound for {unused[0]!r} is for")
+        verdict = judge(
+            *(result["total"], result["requests"], tested.samples, options.bounds),
+            *(tested.asking, options.pause, options.time),
+        )
+    if tested.counted and not result["interrupted"]:
+        check_coverage(options, tested.counted, verdict)
     if result["workers"] and result["workers"]["lost"]:
         verdict.fail(describe_lost(result["workers"]))
     if tested.server_failed is not None:
         verdict.held, verdict.line = False, f"did not hold: {tested.server_failed}"
     if result["interrupted"]:
         verdict.held, verdict.line = False, f"interrupted after {result['total']['seconds']:.0f} s: {verdict.line}"
-    explain(verdict, tested.samples, result["blockers"], result["errors"])
+    explain(verdict, tested.samples, result["blockers"], result["requests"], result["errors"])
     return verdict
+
+
+def check_coverage(options: argparse.Namespace, counted: Collection[Kind], verdict: Verdict) -> None:
+    """Fail a verdict that says nothing of what was asked for: a visit that nobody made, a bound of nothing."""
+    users = {kind.user for kind in counted}
+    for visit in () if options.locustfile else options.visit:
+        if visit.label not in users:
+            verdict.fail(f"no verdict: nobody made the visit {visit.label}: {options.users} users are too few for all")
+    for key in options.bounds.unused(counted):
+        verdict.fail(f"no verdict: there was no request that the bound for {key!r} is for")
 
 
 def describe_lost(workers: dict[str, Any]) -> str:

@@ -120,13 +120,13 @@ def make_parser() -> Parser:
     add("--key", default="", metavar="FILE", help="PEM file with its key (default: it is in --cert)")
     verdict = parser.add_argument_group("verdict")
     add = verdict.add_argument
-    text = "of the response times of each kind of request; KEY=TIME for one user, visit or request; may be repeated"
+    text = "of response times, for each kind of request; KEY: a kind of user, a visit or a request; may be repeated"
     bound = checked(parse_bound(seconds))
-    add("--max-p99", type=bound, action="append", default=[], metavar="TIME", help=f"{text} (default: 500ms)")
-    text = "of the requests of each kind; KEY=PART likewise"
+    add("--max-p99", type=bound, action="append", default=[], metavar="[KEY=]TIME", help=f"{text} (default: 500ms)")
+    text = "of the requests of each kind"
     bound = checked(parse_bound(ratio))
-    add("--max-errors", type=bound, action="append", default=[], metavar="PART", help=f"{text} (default: 1%%)")
-    text = "folder for report.html, report.json, timeline.csv and requests.csv (default: loadtest)"
+    add("--max-errors", type=bound, action="append", default=[], metavar="[KEY=]PART", help=f"{text} (default: 1%%)")
+    text = "folder for report.html, its figures, and the server's log (default: loadtest)"
     add("--out", type=Path, default=Path("loadtest"), metavar="DIR", help=text)
     several = parser.add_argument_group("locust's own page, and several machines")
     add = several.add_argument

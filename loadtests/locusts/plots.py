@@ -8,8 +8,8 @@ from html import escape
 from typing import Final, NamedTuple
 
 WIDTH: Final = 860
-HEIGHT: Final = 260
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 36, 34
+HEIGHT: Final = 274
+LEFT, RIGHT, TOP, BOTTOM = 64, 16, 50, 34
 TICKS: Final = 5
 # Differ in brightness as well as in hue; each line has a dash pattern of its own besides.
 DASHES: Final = ("", "7 3", "2 3", "9 3 2 3", "12 4", "5 2 1 2")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -30,6 +32,7 @@ STOP_TIMEOUT: Final = 10.0
 WORKERS_STOP_TIMEOUT: Final = 2.0
 # How long a message to the master may take to leave.
 FLUSH: Final = 0.5
+PAGE_HOST: Final = "127.0.0.1"
 OVER: Final = ("stopping", "stopped", "cleanup")
 
 
@@ -121,6 +124,7 @@ class Run:
     def make_runner(self) -> Any:
         """Locust's runner: local, or a master."""
         if self.options.master:
+            check_port("", self.options.master_port, "--master-port")
             return self.environment.create_master_runner("*", self.options.master_port)
         return self.environment.create_local_runner()
 
@@ -130,6 +134,7 @@ class Run:
             return
         expected, port = self.options.expect_workers, self.options.master_port
         deadline = time.monotonic() + WORKERS_TIMEOUT
+        print(f"waiting for workers ({expected}) on port {port}", file=sys.stderr, flush=True)
         while runner.worker_count < expected:
             self.interrupts.check()
             if time.monotonic() > deadline:
@@ -176,6 +181,16 @@ class Run:
         """End the line of the progress."""
         if sys.stderr.isatty():
             sys.stderr.write("\n")
+
+
+def check_port(host: str, port: int, option: str) -> None:
+    """Raise ValueError if a port is taken: locust would not say it in a line."""
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise ValueError(
+            f"port {port} cannot be had ({os.strerror(error.errno or 0)}): name another one with {option}"
+        ) from None
 
 
 def busiest_worker(runner: Any) -> float:
@@ -234,12 +249,15 @@ def leave(runner: Any) -> None:
 
 def serve_page(options: argparse.Namespace, host: str, interrupts: Interrupts) -> None:
     """Open locust's own page, and serve it until a signal comes."""
+    check_port(PAGE_HOST, options.web_port, "--web-port")
     run = Run(options, host, None, interrupts)
     runner = run.make_runner()
     sys.argv = ["locust"]  # its page reads the command line
-    page = run.environment.create_web_ui("127.0.0.1", options.web_port)
+    page = run.environment.create_web_ui(PAGE_HOST, options.web_port)
     print(
-        f"locust's page: http://127.0.0.1:{options.web_port}/ for {host}; end with Ctrl-C", file=sys.stderr, flush=True
+        f"locust's page: http://{PAGE_HOST}:{options.web_port}/ for {host}; end with Ctrl-C",
+        file=sys.stderr,
+        flush=True,
     )
     try:
         wait_for(page.greenlet.ready, interrupts)

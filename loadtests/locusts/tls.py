@@ -97,7 +97,9 @@ def speaks_tls(host: str, port: int) -> bool:
     try:
         handshake(host, port, ClientTls(insecure=True))
     except ssl.SSLError as error:
-        return error.reason not in NO_TLS  # it speaks it, and wants a certificate of the client's
+        return error.reason not in NO_TLS  # it speaks it, and turns this client away
+    except ConnectionError:
+        return False
     return True
 
 

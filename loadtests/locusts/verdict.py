@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -52,12 +53,14 @@ def judge(
     bounds: Bounds,
     asking: Collection[str] = (),
     pause: float = 0.0,
+    seconds: float = math.inf,
 ) -> Verdict:
     """The verdict on a planned shape: every kind of request (`rows`) keeps its bounds, each by itself.
 
     Users who wait make no requests, so a server that stops answering hardly changes the percentiles. Therefore nobody
     may be left without an answer at the end, and users of the classes `asking`, who ask all the time with a `pause` in
-    seconds, may not be without any response for longer than that and their p99 bound together.
+    seconds, may not be without any response for longer than that and their p99 bound together. That goes for the planned
+    time, which is `seconds`.
     """
     if not total["requests"]:
         return Verdict(False, "no verdict: not one request was made")
@@ -72,13 +75,15 @@ def judge(
         broken += [f"{names[kind]}: {each}" for each in problems]
         if problems:
             kinds.add(kind)
+    planned = within(samples, seconds)
     for user in asking:
-        silent, since = longest_silence(samples, user)
+        silent, since = longest_silence(planned, user)
         own = [bounds.p99.among(keys_of(kind)) for kind in names if kind.user == user]
         if silent > max(own, default=bounds.p99.among(keys_of_user(user))) + pause + SILENCE_MARGIN:
             broken.append(f"{user}: no response at all for {silent:.0f} s, after {since:.0f} s")
     verdict = Verdict(not broken, f"{'did not hold' if broken else 'held'}: {describe_total(total)}", broken)
-    found = first_excess(samples, bounds, kinds if broken else set(names))
+    # What was asked for within the time may have been answered, and counted, after it.
+    found = first_excess(samples, bounds, kinds) if broken else first_excess(planned, bounds, set(names))
     if found is not None:
         kind, what, sample = found
         first = "first" if broken else "over the bounds in places, first"
@@ -161,11 +166,18 @@ def explain(
     verdict: Verdict,
     samples: Sequence[Sample],
     blockers: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]] = (),
     errors: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Add which requests failed and how, and what the server's side and the generator's side say."""
+    """Add which requests failed and how, what is not known, and what the server's and the generator's side say."""
     for each in sorted(errors, key=lambda each: -int(each["count"]))[:3]:
         verdict.notes.append(f"{each['method']} {each['name']} failed {times(each['count'])}: {each['error']}")
+    for each in rows:
+        if not kind_of(each).has_latency:
+            who = each["user"] or each["name"]
+            verdict.notes.append(
+                f"{who}: {each['requests']} messages do not say when they were `sent`: their delay is not known"
+            )
     cpu = [each["generator_cpu"] for each in samples]
     if cpu and sum(each > GENERATOR_FULL for each in cpu) > GENERATOR_FULL_PART * len(cpu):
         verdict.notes.append(

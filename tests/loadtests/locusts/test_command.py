@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -266,3 +267,86 @@ def test_a_locustfile_that_is_not_there(tmp_path: Path) -> None:
     for name in ("missing.py", "text.txt"):
         with pytest.raises(ValueError, match="cannot be read: it must be a Python file"):
             load_users(tmp_path / name)
+
+
+def test_every_kind_is_judged_and_none_hides_another(loadtest: Loadtest) -> None:
+    """Fast pages, and `/sleep`, which takes 50 ms: one bound for all does not do."""
+    visits = ("--visit", "page*5", "--visit", "wait", "--users", "6", *SHORT, "--max-p99", "1s")
+    done = loadtest(TARGET, *visits, "--max-p99", "wait=20ms")
+    assert done.status == 1
+    assert "  wait=/sleep: a p99 of " in done.output
+    assert "is over 20 ms" in done.output
+    assert "  first: wait=/sleep: a p99 of " in done.output
+    counted = done.by_name()
+    assert (counted["GET /"]["held"], counted["GET /sleep"]["held"]) == (True, False)
+    assert (counted["GET /"]["max_p99"], counted["GET /sleep"]["max_p99"]) == (1.0, 0.02)
+    assert counted["GET /sleep"]["p50"] >= 0.05 > 0.02
+    with (done.folder / "requests.csv").open(newline="") as file:
+        rows = {row["label"]: row for row in csv.DictReader(file)}
+    assert (rows["wait=/sleep"]["held"], rows["page=/"]["requests"]) == ("False", str(counted["GET /"]["requests"]))
+    with (done.folder / "timeline-requests.csv").open(newline="") as file:
+        times = list(csv.DictReader(file))
+    assert (
+        sum(int(row["requests"]) for row in times if row["user"] == "wait=/sleep") == counted["GET /sleep"]["requests"]
+    )
+    assert {row["name"] for row in times} == {"/", "/sleep"}
+
+    assert loadtest(TARGET, *visits, "--max-p99", "GET /sleep=2s").status == 0
+
+
+def test_what_was_not_asked_for_has_no_verdict(loadtest: Loadtest) -> None:
+    done = loadtest(TARGET, "--visit", "page*9", "--visit", "json", "--users", "1", *SHORT, "--max-p99", "POST /=1s")
+    assert done.status == 1
+    assert done.output.startswith("no verdict: nobody made the visit json=/json: 1 users are too few for all\n")
+    assert "no verdict: there was no request that the bound for 'POST /' is for" in done.output
+    assert "of what was counted: held: " in done.output
+
+
+def test_messages_without_a_time_are_intervals(loadtest: Loadtest, tmp_path: Path) -> None:
+    (tmp_path / "ticks.py").write_text(
+        "import json, time\n"
+        "from geventwebsocket import WebSocketApplication\n"
+        "import gevent, hublet\n"
+        "def events(environ, start_response):\n"
+        "    start_response('200 OK', [('Content-Type', 'text/event-stream')])\n"
+        "    future = environ['PATH_INFO'] == '/future'\n"
+        "    while True:\n"
+        "        yield b': keep-alive\\n\\n'\n"
+        "        time.sleep(0.1)\n"
+        "        late = b'data: {\"sent\": %f}\\n\\n' % (time.time() * 1000)\n"
+        "        yield late if future else b'id: 1\\ndata: tick\\n\\n'\n"
+        "class Ticks(WebSocketApplication):\n"
+        "    def on_open(self):\n"
+        "        gevent.spawn(self.tick)\n"
+        "    def tick(self):\n"
+        "        while not self.ws.closed:\n"
+        "            gevent.sleep(0.1)\n"
+        "            self.ws.send('tick')\n"
+        "app = hublet.websockets({'/ticks': Ticks}, events)\n"
+    )
+    path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    visits = ("--visit", "events", "--visit", "push=/ticks", "--users", "2")
+    done = loadtest("ticks:app", *visits, *SHORT, "--max-p99", "90ms", PYTHONPATH=path)
+    counted = done.by_name()
+    assert set(counted) == {"GET /events", "INTERVAL /events", "CONNECT /ticks", "INTERVAL /ticks"}
+    for name in ("INTERVAL /events", "INTERVAL /ticks"):
+        assert 10 <= counted[name]["requests"] <= 31  # comments are none
+        assert counted[name]["p50"] >= 0.1
+        assert (counted[name]["max_p99"], counted[name]["held"]) == (None, True)
+    assert done.report["total"]["timed"] == 2
+    assert "messages do not say when they were `sent`" in done.output
+
+    done = loadtest("ticks:app", "--visit", "events=/future", "--users", "1", *SHORT, PYTHONPATH=path)
+    assert done.status == 1
+    assert "EVENT /future failed" in done.output
+    assert "sent in the future: `sent` is in seconds since the epoch" in done.output
+
+
+@pytest.mark.parametrize("what", ["--web", "--master"])
+def test_a_port_that_is_taken(loadtest: Loadtest, what: str) -> None:
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = loadtest("--host", "http://127.0.0.1:1", what, f"{what}-port", str(port))
+    assert done.status == 2
+    problem = f"port {port} cannot be had (Address already in use): name another one with {what}-port"
+    assert done.errors == f"hublet loadtest: {problem}\n"

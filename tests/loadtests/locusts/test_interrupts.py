@@ -154,7 +154,7 @@ def test_a_worker_that_finds_no_master(start: Start) -> None:
 
 def test_a_master_that_waits_for_workers(start: Start) -> None:
     master = start("--master", "--host", "http://127.0.0.1:1", "--master-port", str(free_port()))
-    wait_until(lambda: signal.SIGINT in caught(master.popen.pid), lambda: master.errors)
+    master.wait_for("waiting for workers (1) on port ")
     assert master.interrupt(signal.SIGINT) == 130
     assert "interrupted before there was any load" in master.errors
 

@@ -112,12 +112,34 @@ def test_the_planned_time_ends_within_a_sample() -> None:
     assert [each["at"] for each in within([sample(1), sample(2)], 1)] == [1]
 
 
+def test_what_is_answered_after_the_time_may_be_what_broke_first() -> None:
+    """On a busy machine the only requests of a test of one second may be counted in its second sample."""
+    samples = [sample(1.03, requests=0), sample(2.1, failures=100)]
+    verdict = judge(TOTAL, [ROW | {"failures": 1000}], samples, BOUNDS, asking=["page=/"], seconds=1)
+    assert verdict.notes[-1] == "first: page=/: 100.00% errors after 2 s, with 21 users"
+    # Of one that held only the planned time is looked at.
+    assert judge(TOTAL, [ROW], samples, BOUNDS, asking=["page=/"], seconds=1).notes == []
+
+
 def test_a_verdict_that_fails_for_another_reason_says_what_was_counted() -> None:
     verdict = Verdict(True, "held: all of it", ["a note"])
     verdict.fail("no verdict: lost")
     assert str(verdict).splitlines() == ["no verdict: lost", "  of what was counted: held: all of it", "  a note"]
     verdict.fail("no verdict: again")
     assert (verdict.held, verdict.notes[-1]) == (False, "no verdict: again")
+
+
+def test_what_failed_and_what_is_not_known_is_said() -> None:
+    verdict = judge(TOTAL, [ROW], [sample(1)], BOUNDS)
+    interval = {"user": "push=/push", "method": "INTERVAL", "name": "/push", "requests": 7}
+    failed = {"method": "GET", "error": "code=500"}
+    errors = [failed | {"name": "/a", "count": 1}, failed | {"name": "/b", "count": 3}]
+    explain(verdict, [sample(1)], [], [ROW, interval], errors)
+    assert verdict.notes == [
+        "GET /b failed 3 times: code=500",
+        "GET /a failed once: code=500",
+        "push=/push: 7 messages do not say when they were `sent`: their delay is not known",
+    ]
 
 
 @pytest.mark.parametrize("cpu, said", [(0.9, False), (0.91, True)])
@@ -162,9 +184,9 @@ def test_lines_stay_inside_of_the_plot_and_the_greatest_is_at_the_top() -> None:
     assert root.attrib["aria-label"] == root[0].text == "A <plot>"
     (line,) = root.findall("polyline")
     points = [tuple(map(float, point.split(","))) for point in line.attrib["points"].split()]
-    assert points == [(64, 226), (454, 36), (844, 131)]
+    assert points == [(64, 240), (454, 50), (844, 145)]
     (bound,) = (each for each in root.findall("line") if each.attrib["class"] == "bound")
-    assert float(bound.attrib["y1"]) == 131
+    assert float(bound.attrib["y1"]) == 145
     assert "a &amp; b" in legend
     assert "empty" not in legend
 
