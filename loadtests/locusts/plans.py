@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,6 +31,12 @@ def users_at(shape: str, seconds: float, users: int, time: float) -> int | None:
     return max(math.ceil(PARTS[shape](seconds / time) * users), 1)
 
 
+def least_users(weights: Iterable[int]) -> int:
+    """How many users it takes for classes of these weights to have one each."""
+    known = [each for each in weights if each > 0]
+    return math.ceil(sum(known) / min(known)) if known else 1
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """What so many users got: responses in a second, the 99th percentile in seconds, failures for each request.
@@ -51,11 +57,15 @@ class Point:
 
 
 class Knee:
-    """Decides how many users come next: twice as many until a point is bad, then half-way between good and bad."""
+    """Decides how many users come next: twice as many until a point is bad, then half-way between good and bad.
 
-    def __init__(self, most_users: int) -> None:
+    There are not fewer than `least_users`, as many as it takes to have one of each class.
+    """
+
+    def __init__(self, most_users: int, least_users: int = 1) -> None:
         self.most_users = most_users
-        self.first_users = max(most_users // KNEE_BEGINS_AT, 1)
+        self.least_users = min(least_users, most_users)
+        self.first_users = max(most_users // KNEE_BEGINS_AT, self.least_users)
         self.points: list[Point] = []
         self.good: Point | None = None
         self.bad: Point | None = None
@@ -67,7 +77,7 @@ class Knee:
             self.good = point
         else:
             self.bad = point
-        low = 0 if self.good is None else self.good.users
+        low = self.least_users - 1 if self.good is None else self.good.users
         if self.bad is None:
             return None if low >= self.most_users else min(low * 2, self.most_users)
         if self.bad.users - low <= max(low * KNEE_PRECISION, 1):

@@ -16,7 +16,7 @@ from locust import runners
 from locust.env import Environment
 
 from .interrupts import Interrupts
-from .plans import Knee
+from .plans import Knee, least_users
 from .recorder import Recorder, overall, since
 from .server import ServerFailed, StatisticsReader, TestedServer
 from .shapes import KneeShape, PlannedShape, users_by_class
@@ -68,7 +68,7 @@ class Run:
         """Give the environment the shape that was asked for."""
         options = self.options
         if options.shape == "knee":
-            self.knee = Knee(options.users)
+            self.knee = Knee(options.users, least_users(each.weight for each in self.environment.user_classes))
             shape: Any = KneeShape(self.knee, self.recorder, options.bounds, self.asking, options.stage, options.time)
         else:
             shape = PlannedShape(options.shape, options.users, options.time)

@@ -59,8 +59,8 @@ def judge(
 
     Users who wait make no requests, so a server that stops answering hardly changes the percentiles. Therefore nobody
     may be left without an answer at the end, and users of the classes `asking`, who ask all the time with a `pause` in
-    seconds, may not be without any response for longer than that and their p99 bound together. That goes for the planned
-    time, which is `seconds`.
+    seconds, may not be without any response for longer than that and their p99 bound together. That is so for the time
+    which was planned, `seconds`.
     """
     if not total["requests"]:
         return Verdict(False, "no verdict: not one request was made")
@@ -142,7 +142,8 @@ def judge_knee(knee: Any, finished: bool) -> Verdict:
     good, bad = knee.good, knee.bad
     if good is None:
         reason = "" if bad is None else f": {describe_point(bad)}"
-        return Verdict(False, f"no good point: not even {1 if bad is None else bad.users} user held{reason}")
+        few = "1 user" if bad is None or bad.users == 1 else f"{bad.users} users"
+        return Verdict(False, f"no good point: not even {few} held{reason}")
     verdict = Verdict(True, f"last good point: {describe_point(good)}")
     if bad is not None:
         verdict.notes.append(f"first bad point: {describe_point(bad)}")

@@ -43,6 +43,12 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "hublet", "loadtest", *arguments]
 
 
+def module(folder: Path, name: str, text: str) -> str:
+    """Write a module, and return the PYTHONPATH on which it is found."""
+    (folder / f"{name}.py").write_text(text)
+    return f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+
+
 @pytest.fixture
 def loadtest(tmp_path: Path) -> Loadtest:
     def run(*arguments: str, **environ: str) -> Done:

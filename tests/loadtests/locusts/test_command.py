@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from tests.conftest import ROOT
 from tests.integration.browser import Browser
 from tests.integration.served_process import ServedProcess, free_port, wait_until
 
-from .conftest import TARGET, Loadtest, command
+from .conftest import TARGET, Loadtest, command, module
 from .postgres import postgres
 
 SHORT = ("--shape", "steady", "--time", "3")
@@ -136,7 +135,9 @@ def test_an_application_that_cannot_be_loaded(loadtest: Loadtest) -> None:
 
 
 def test_a_server_that_ends_under_load_has_a_report(loadtest: Loadtest, tmp_path: Path) -> None:
-    (tmp_path / "crashing.py").write_text(
+    path = module(
+        tmp_path,
+        "crashing",
         "import itertools, os\n"
         "number = itertools.count()\n"
         "def app(environ, start_response):\n"
@@ -144,9 +145,8 @@ def test_a_server_that_ends_under_load_has_a_report(loadtest: Loadtest, tmp_path
         "        os.write(2, b'out of luck\\n')\n"
         "        os._exit(9)\n"
         "    start_response('200 OK', [('Content-Length', '2')])\n"
-        "    return [b'ok']\n"
+        "    return [b'ok']\n",
     )
-    path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     done = loadtest("crashing:app", "--users", "2", *SHORT, "--max-errors", "100%", PYTHONPATH=path)
     assert done.status == 1
     assert done.output.startswith("did not hold: the server ended with status 9 under load; the end of its log:\n")
@@ -303,7 +303,9 @@ def test_what_was_not_asked_for_has_no_verdict(loadtest: Loadtest) -> None:
 
 
 def test_messages_without_a_time_are_intervals(loadtest: Loadtest, tmp_path: Path) -> None:
-    (tmp_path / "ticks.py").write_text(
+    path = module(
+        tmp_path,
+        "ticks",
         "import json, time\n"
         "from geventwebsocket import WebSocketApplication\n"
         "import gevent, hublet\n"
@@ -322,9 +324,8 @@ def test_messages_without_a_time_are_intervals(loadtest: Loadtest, tmp_path: Pat
         "        while not self.ws.closed:\n"
         "            gevent.sleep(0.1)\n"
         "            self.ws.send('tick')\n"
-        "app = hublet.websockets({'/ticks': Ticks}, events)\n"
+        "app = hublet.websockets({'/ticks': Ticks}, events)\n",
     )
-    path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     visits = ("--visit", "events", "--visit", "push=/ticks", "--users", "2")
     done = loadtest("ticks:app", *visits, *SHORT, "--max-p99", "90ms", PYTHONPATH=path)
     counted = done.by_name()

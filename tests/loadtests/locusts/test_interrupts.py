@@ -17,7 +17,7 @@ from hublet.loadtest.interrupts import Interrupted, Interrupts
 from tests.conftest import ROOT
 from tests.integration.served_process import ServedProcess, free_port, wait_until
 
-from .conftest import TARGET, command
+from .conftest import TARGET, command, module
 
 PATIENCE = 30.0
 LONG = ("--users", "4", "--shape", "steady", "--time", "10m")
@@ -26,12 +26,12 @@ LONG = ("--users", "4", "--shape", "steady", "--time", "10m")
 class Command:
     """A command that runs, and what it has written."""
 
-    def __init__(self, folder: Path, *arguments: str, path: Path | None = None) -> None:
+    def __init__(self, folder: Path, *arguments: str, path: str | None = None) -> None:
         self.out = folder / f"out-{os.urandom(4).hex()}"
         self.errors_file, self.output_file = folder / f"{self.out.name}.err", folder / f"{self.out.name}.txt"
         own, separator, server = " ".join(arguments).partition(" -- ")
         words = [*own.split(), "--out", str(self.out), *(["--", *server.split()] if separator else [])]
-        variables = os.environ | ({"PYTHONPATH": str(path)} if path else {})
+        variables = os.environ | ({"PYTHONPATH": path} if path else {})
         with self.errors_file.open("wb") as errors, self.output_file.open("wb") as output:
             self.popen = subprocess.Popen(
                 command(*words), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=variables
@@ -80,7 +80,7 @@ Start = Callable[..., Command]
 def start(tmp_path: Path) -> Iterator[Start]:
     started: list[Command] = []
 
-    def run(*arguments: str, path: Path | None = None) -> Command:
+    def run(*arguments: str, path: str | None = None) -> Command:
         started.append(Command(tmp_path, *arguments, path=path))
         return started[-1]
 
@@ -113,14 +113,9 @@ def test_while_the_search_for_the_knee_goes_on(start: Start) -> None:
     assert running.output.startswith("interrupted after "), running.output
 
 
-def application(folder: Path, text: str) -> Path:
-    """A folder with the module `slow`."""
-    (folder / "slow.py").write_text(f"import time\n{text}")
-    return folder
-
-
 def test_while_the_application_starts(start: Start, tmp_path: Path) -> None:
-    path = application(tmp_path, f"open({str(tmp_path / 'started')!r}, 'w').close()\ntime.sleep(600)\n")
+    text = f"import time\nopen({str(tmp_path / 'started')!r}, 'w').close()\ntime.sleep(600)\n"
+    path = module(tmp_path, "slow", text)
     running = start("slow:app", *LONG, path=path)
     wait_until(lambda: (tmp_path / "started").exists(), lambda: running.errors)
     assert running.interrupt(signal.SIGINT) == 130
@@ -128,8 +123,10 @@ def test_while_the_application_starts(start: Start, tmp_path: Path) -> None:
 
 
 def test_while_the_last_answers_are_awaited(start: Start, tmp_path: Path) -> None:
-    path = application(
+    path = module(
         tmp_path,
+        "slow",
+        "import time\n"
         "def app(environ, start_response):\n    time.sleep(600)\n    start_response('200 OK', [])\n    return []\n",
     )
     running = start("slow:app", "--users 4 --shape steady --time 1 --max-p99 1h", path=path)

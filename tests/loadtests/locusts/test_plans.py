@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hublet.loadtest.plans import PARTS, SHAPES, Knee, Point, users_at
+from hublet.loadtest.plans import PARTS, SHAPES, Knee, Point, least_users, users_at
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,9 @@ def test_there_is_always_a_user_and_never_one_too_many() -> None:
     assert set(SHAPES) == {*PARTS, "knee"}
 
 
-def found(limit: int, most: int = 1000) -> Knee:
+def found(limit: int, most: int = 1000, least: int = 1) -> Knee:
     """Search for the knee of a server that is good for up to `limit` users."""
-    knee = Knee(most)
+    knee = Knee(most, least)
     users: int | None = knee.first_users
     while users is not None:
         assert 1 <= users <= most
@@ -51,6 +51,24 @@ def test_a_limit_that_is_not_reached() -> None:
     knee = found(5000, most=300)
     assert knee.good is not None
     assert (knee.good.users, knee.bad) == (300, None)
+
+
+@pytest.mark.parametrize("limit, tried", [(2, [20]), (25, [20, 40, 30, 25, 27])])
+def test_every_class_of_users_is_there_from_the_beginning(limit: int, tried: list[int]) -> None:
+    knee = found(limit, most=100, least=least_users([19, 1]))
+    assert [each.users for each in knee.points] == tried
+    assert (0 if knee.good is None else knee.good.users) == (25 if limit == 25 else 0)
+
+
+@pytest.mark.parametrize(
+    "weights, least", [([], 1), ([5], 1), ([0, 0], 1), ([3, 2, 0], 3), ([19, 1], 20), ([1] * 4, 4)]
+)
+def test_users_for_one_of_each_class(weights: list[int], least: int) -> None:
+    assert least_users(weights) == least
+
+
+def test_the_least_users_are_not_more_than_the_most() -> None:
+    assert Knee(3, 20).first_users == 3
 
 
 def test_no_good_point_at_all() -> None:
