@@ -29,9 +29,9 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var
 .legend { display: flex; flex-wrap: wrap; gap: 1.25rem; list-style: none; padding: 0; margin: 0 0 1rem;
   font-size: 14px; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; display: block; overflow-x: auto; }
-th, td { text-align: right; padding: .25rem .75rem; border-bottom: 1px solid var(--grid); white-space: nowrap; }
+th, td { text-align: right; padding: .25rem .5rem; border-bottom: 1px solid var(--grid); white-space: nowrap; }
 th.text, td.text { text-align: left; }
-td.text { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
+td.long { white-space: normal; overflow-wrap: anywhere; min-width: 12rem; }
 td.over { color: var(--bad); font-weight: bold; }
 """
 
@@ -41,6 +41,7 @@ FILES: Final = ("report.html", "report.json", "timeline.csv", "requests.csv", "t
 NESTED: Final = ("kinds", "by_user")
 # More lines than this cannot be told apart.
 MOST_LINES: Final = 6
+LONG: Final = 40
 FIGURE: Final = re.compile(r"[0-9.]*(%| s)?")
 
 
@@ -199,14 +200,13 @@ def tables(result: dict[str, Any]) -> list[str]:
 
 def requests_table(result: dict[str, Any]) -> str:
     """What was counted of every kind, with its bound."""
-    names = ["Users", "Request", "Requests", "Failures", "Mean, ms", "p50, ms", "p99, ms", "Bound, ms", "Longest, ms"]
+    names = ["Users", "Request", "Requests", "Failures", "p50, ms", "p99, ms", "Bound, ms", "Longest, ms"]
     rows = [
         [
             each["user"],
             f"{each['method']} {each['name']}",
             each["requests"],
             Cell(each["failures"], each["failures"] > each["max_errors"] * each["requests"]),
-            ms(each["mean"]),
             ms(each["p50"]),
             Cell(ms(each["p99"]), None not in (each["p99"], each["max_p99"]) and each["p99"] > each["max_p99"]),
             ms(each["max_p99"]),
@@ -237,11 +237,17 @@ def blocked(result: dict[str, Any]) -> list[dict[str, Any]]:
 def table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """An HTML table. Columns with anything but figures are set as text."""
     rows = [[*row, *[""] * (len(names) - len(row))] for row in rows]
-    texts = [any(not FIGURE.fullmatch(str(row[index])) for row in rows) for index in range(len(names))]
-    classes = [' class="text"' if each else "" for each in texts]
+    classes = [column_class([str(row[index]) for row in rows]) for index in range(len(names))]
     head = "".join(f'<th scope="col"{look}>{escape(name)}</th>' for name, look in zip(names, classes, strict=True))
     body = "".join("<tr>" + "".join(map(td, row, classes)) + "</tr>\n" for row in rows)
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>"
+
+
+def column_class(cells: Sequence[str]) -> str:
+    """How a column of a table is set: figures, words, or words that are broken where they do not fit."""
+    if all(map(FIGURE.fullmatch, cells)):
+        return ""
+    return ' class="text long"' if max(map(len, cells)) > LONG else ' class="text"'
 
 
 def td(cell: object, look: str) -> str:
