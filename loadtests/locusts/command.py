@@ -14,6 +14,7 @@ from typing import Any, Final
 from ..runtime.errors import HubletError
 from .interrupts import INTERRUPTED, Interrupted, Interrupts
 from .options import USAGE_ERROR, parse_options
+from .plans import SAMPLE_INTERVAL
 from .recorder import Kind
 from .report import write_report
 from .result import summarise
@@ -71,7 +72,7 @@ def test(options: argparse.Namespace, run: Any, interrupts: Interrupts) -> int:
         server: TestedServer | None = None
         host, statistics = options.host, options.statistics
         if options.application:
-            interval = run.SAMPLE_INTERVAL / 2
+            interval = SAMPLE_INTERVAL / 2
             server = TestedServer(options.application, options.server_options, options.out, interval, interrupts)
             stack.enter_context(server)
             host, statistics = server.url, server.statistics_file
@@ -98,7 +99,7 @@ def decide(options: argparse.Namespace, tested: Any, result: dict[str, Any]) -> 
     else:
         verdict = judge(
             *(result["total"], result["requests"], tested.samples, options.bounds),
-            *(tested.asking, options.pause, options.time),
+            *(tested.asking, options.pause + tested.unseen, options.time),
         )
     if tested.counted and not result["interrupted"]:
         check_coverage(options, tested.counted, verdict)

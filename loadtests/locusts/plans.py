@@ -13,6 +13,9 @@ SPIKE_BASE: Final = 0.1
 KNEE_BEGINS_AT: Final = 16
 # The knee is found when the last good and the first bad number of users are so near to each other.
 KNEE_PRECISION: Final = 0.1
+# A test has so many samples at the most: longer than an hour, their seconds are several.
+MOST_SAMPLES: Final = 3600
+SAMPLE_INTERVAL: Final = 1.0
 # The part of all users at a part of the time.
 PARTS: Final[dict[str, Callable[[float], float]]] = {
     "steady": lambda at: 1.0,
@@ -22,6 +25,11 @@ PARTS: Final[dict[str, Callable[[float], float]]] = {
     "soak": lambda at: min(at / 0.05, 1.0),
 }
 SHAPES: Final = (*PARTS, "knee")
+
+
+def sample_interval(time: float) -> float:
+    """The seconds between two samples of a test that lasts for `time` seconds."""
+    return max(SAMPLE_INTERVAL, time / MOST_SAMPLES)
 
 
 def users_at(shape: str, seconds: float, users: int, time: float) -> int | None:

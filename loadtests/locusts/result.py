@@ -44,7 +44,7 @@ def summarise(tested: Any) -> dict[str, Any]:
 
 def describe_bound(bound: Bound) -> dict[str, Any]:
     """A bound: that of everything, and those of some."""
-    return {"default": bound.default, **bound.special}
+    return {"default": bound.default, "special": bound.special}
 
 
 def describe_point(point: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Runs locust in this process, as its documentation's "use as a library" has it, and looks at it once in a second."""
+"""Runs locust in this process, as its documentation's "use as a library" has it, and samples it once in a second."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from locust import runners
 from locust.env import Environment
 
 from .interrupts import Interrupts
-from .plans import Knee, least_users
+from .plans import Knee, least_users, sample_interval
 from .recorder import Recorder, overall, since
 from .server import ServerFailed, StatisticsReader, TestedServer
 from .shapes import KneeShape, PlannedShape, users_by_class
 from .visits import LISTENING, equip, load_users, make_users
 from .workers import WorkerWatch
 
-SAMPLE_INTERVAL: Final = 1.0
 # Locust's own is 3 s, too long for an axis of seconds.
 WORKER_REPORT_INTERVAL: Final = 1.0
 WORKERS_TIMEOUT: Final = 60.0
@@ -56,6 +55,7 @@ class Run:
         self.samples: list[dict[str, Any]] = []
         self.statistics = None if statistics is None else StatisticsReader(statistics)
         self.server_failed: ServerFailed | None = None
+        self.interval = sample_interval(options.time)
 
     @property
     def asking(self) -> frozenset[str]:
@@ -63,6 +63,11 @@ class Run:
         if self.options.locustfile:
             return frozenset()
         return frozenset(visit.label for visit in self.options.visit if visit.kind not in LISTENING)
+
+    @property
+    def unseen(self) -> float:
+        """How long users may be silent without it being seen: between samples, and on the way from a worker."""
+        return self.interval + (WORKER_REPORT_INTERVAL if self.options.master else 0.0)
 
     def make_shape(self) -> None:
         """Give the environment the shape that was asked for."""
@@ -90,7 +95,7 @@ class Run:
             self._cpu = time.process_time()
             runner.start_shape()
             while not self.interrupts.received and (runner.shape_greenlet is not None or runner.state not in OVER):
-                self.interrupts.pause(SAMPLE_INTERVAL)
+                self.interrupts.pause(self.interval)
                 self.sample(runner)
                 if server is not None and server.status() is not None and not self.interrupts.received:
                     problem = f"the server ended with status {server.status()} under load"
@@ -203,12 +208,12 @@ def work(options: argparse.Namespace, interrupts: Interrupts) -> int:
     runners.WORKER_REPORT_INTERVAL = WORKER_REPORT_INTERVAL
     environment = Run(options, options.host, None, interrupts).environment
     # In a greenlet, since locust tries to connect for five minutes.
-    connecting = gevent.spawn(environment.create_worker_runner, options.master_host, options.master_port)
+    connecting = gevent.spawn(connect, environment, options)
     wait_for(connecting.ready, interrupts)
     runner = environment.runner
     if not connecting.ready():
         connecting.kill()
-    elif not connecting.successful():
+    elif runner is None:
         print(
             f"hublet loadtest: no master answers at {options.master_host}:{options.master_port}: "
             "start one with --master, or name it with --master-host and --master-port",
@@ -223,6 +228,14 @@ def work(options: argparse.Namespace, interrupts: Interrupts) -> int:
         print("hublet loadtest: the master is not there any more", file=sys.stderr)
         return 1
     return 0
+
+
+def connect(environment: Any, options: argparse.Namespace) -> None:
+    """Connect a worker to its master; without success `environment` still has no runner."""
+    try:
+        environment.create_worker_runner(options.master_host, options.master_port)
+    except ConnectionError:
+        pass  # after a message by locust
 
 
 def wait_for(condition: Callable[[], object], interrupts: Interrupts) -> None:

@@ -189,8 +189,8 @@ class EventsUser(ListeningUser, HttpUser):
     events: ClassVar[int] = 1000
     tls: ClassVar[ClientTls] = ClientTls()
 
-    def on_start(self) -> None:
-        """Have the session accept and show the certificates that `tls` says."""
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
         self.tls.prepare(self.client)
 
     @task

@@ -13,8 +13,6 @@ from .recorder import Kind
 # A generator that uses so much of its one processor measures itself. It says so if it does for such a part of the time.
 GENERATOR_FULL: Final = 0.9
 GENERATOR_FULL_PART: Final = 0.1
-# Users begin at any time within a second, and samples are a second apart.
-SILENCE_MARGIN: Final = 1.0
 # A hub that is so late explains response times.
 LAG_MATTERS: Final = 0.1
 
@@ -52,15 +50,15 @@ def judge(
     samples: Sequence[Sample],
     bounds: Bounds,
     asking: Collection[str] = (),
-    pause: float = 0.0,
+    slack: float = 0.0,
     seconds: float = math.inf,
 ) -> Verdict:
     """The verdict on a planned shape: every kind of request (`rows`) keeps its bounds, each by itself.
 
     Users who wait make no requests, so a server that stops answering hardly changes the percentiles. Therefore nobody
-    may be left without an answer at the end, and users of the classes `asking`, who ask all the time with a `pause` in
-    seconds, may not be without any response for longer than that and their p99 bound together. That is so for the time
-    which was planned, `seconds`.
+    may be left without an answer at the end, and users of the classes `asking`, who ask all the time, may not be
+    without any response for longer than their p99 bound and `slack`, in seconds, for their pauses and for what samples
+    cannot show. That is so for the time which was planned, `seconds`.
     """
     if not total["requests"]:
         return Verdict(False, "no verdict: not one request was made")
@@ -79,7 +77,7 @@ def judge(
     for user in asking:
         silent, since = longest_silence(planned, user)
         own = [bounds.p99.among(keys_of(kind)) for kind in names if kind.user == user]
-        if silent > max(own, default=bounds.p99.among(keys_of_user(user))) + pause + SILENCE_MARGIN:
+        if silent > max(own, default=bounds.p99.among(keys_of_user(user))) + slack:
             broken.append(f"{user}: no response at all for {silent:.0f} s, after {since:.0f} s")
     verdict = Verdict(not broken, f"{'did not hold' if broken else 'held'}: {describe_total(total)}", broken)
     # What was asked for within the time may have been answered, and counted, after it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hublet.loadtest.plans import PARTS, SHAPES, Knee, Point, least_users, users_at
+from hublet.loadtest.plans import PARTS, SHAPES, Knee, Point, least_users, sample_interval, users_at
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,11 @@ from hublet.loadtest.plans import PARTS, SHAPES, Knee, Point, least_users, users
 def test_users_over_time(shape: str, users: list[int]) -> None:
     assert [users_at(shape, at, 100, 100) for at in (0, 25, 50, 75, 99)] == users
     assert users_at(shape, 100, 100, 100) is None
+
+
+@pytest.mark.parametrize("time, interval", [(1, 1), (3600, 1), (7200, 2), (7 * 86400, 168)])
+def test_long_tests_have_longer_samples(time: float, interval: float) -> None:
+    assert sample_interval(time) == interval
 
 
 def test_there_is_always_a_user_and_never_one_too_many() -> None:

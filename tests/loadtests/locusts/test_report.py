@@ -69,22 +69,22 @@ def test_one_kind_does_not_hide_another() -> None:
 
 def test_a_server_that_stalls_did_not_hold_whatever_the_percentiles_are() -> None:
     samples = [sample(1), *(sample(at, requests=int(at in (3, 6)) * 100) for at in (2, 3, 4, 5, 6))]
-    verdict = judge(TOTAL, [ROW], samples, BOUNDS, asking=["page=/"])
+    verdict = judge(TOTAL, [ROW], samples, BOUNDS, asking=["page=/"], slack=1)
     assert (verdict.held, verdict.notes) == (False, ["page=/: no response at all for 2 s, after 3 s"])
-    assert judge(TOTAL, [ROW], samples, bounds(page=1.0), asking=["page=/"]).held
-    assert judge(TOTAL, [ROW], samples, BOUNDS, asking=["page=/"], pause=0.5).held
+    assert judge(TOTAL, [ROW], samples, bounds(page=1.0), asking=["page=/"], slack=1).held
+    assert judge(TOTAL, [ROW], samples, BOUNDS, asking=["page=/"], slack=1.5).held
     assert judge(TOTAL, [ROW], samples, BOUNDS).held  # where nobody asks
 
 
 def test_a_kind_that_is_never_answered_is_not_hidden_by_another() -> None:
     samples = [each | {"by_user": {"page=/": 5, "page=/hangs": 5}} for each in map(sample, (1, 2, 3, 4))]
-    verdict = judge(TOTAL, [ROW], samples, BOUNDS, asking=["page=/", "page=/hangs"])
+    verdict = judge(TOTAL, [ROW], samples, BOUNDS, asking=["page=/", "page=/hangs"], slack=1)
     assert verdict.notes == ["page=/hangs: no response at all for 4 s, after 0 s"]
 
 
 def test_silence_without_users_is_none() -> None:
     samples = [sample(1), *(sample(at, requests=0, users=0) for at in (2, 3, 4)), sample(5)]
-    assert judge(TOTAL, [ROW], samples, BOUNDS, asking=["page=/"]).held
+    assert judge(TOTAL, [ROW], samples, BOUNDS, asking=["page=/"], slack=1).held
 
 
 @pytest.mark.parametrize("unanswered, held", [(2, True), (3, False)])
@@ -115,10 +115,10 @@ def test_the_planned_time_ends_within_a_sample() -> None:
 def test_what_is_answered_after_the_time_may_be_what_broke_first() -> None:
     """On a busy machine the only requests of a test of one second may be counted in its second sample."""
     samples = [sample(1.03, requests=0), sample(2.1, failures=100)]
-    verdict = judge(TOTAL, [ROW | {"failures": 1000}], samples, BOUNDS, asking=["page=/"], seconds=1)
+    verdict = judge(TOTAL, [ROW | {"failures": 1000}], samples, BOUNDS, asking=["page=/"], slack=1, seconds=1)
     assert verdict.notes[-1] == "first: page=/: 100.00% errors after 2 s, with 21 users"
     # Of one that held only the planned time is looked at.
-    assert judge(TOTAL, [ROW], samples, BOUNDS, asking=["page=/"], seconds=1).notes == []
+    assert judge(TOTAL, [ROW], samples, BOUNDS, asking=["page=/"], slack=1, seconds=1).notes == []
 
 
 def test_a_verdict_that_fails_for_another_reason_says_what_was_counted() -> None:
