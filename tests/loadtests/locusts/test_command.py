@@ -191,6 +191,7 @@ def test_one_master_and_two_workers_with_one_locustfile(
     report = done.report
     last = json.loads((tmp_path / "statistics.jsonl").read_text().splitlines()[-1])
     assert report["total"]["requests"] == last["requests"] > 50
+    assert (done.by_name()["GET /json"]["user"], report["workers"]) == ("Reader", {"known": 2, "lost": []})
     assert sum(each["requests"] for each in report["samples"]) == report["total"]["requests"]
 
 
