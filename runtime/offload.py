@@ -9,8 +9,9 @@ Rules:
   returns. A greenlet that is killed or times out meanwhile sees that when the call has ended.
 - A thread lets go of a call's function and arguments before it says that the call has ended: otherwise it could be
   the one to free a connection, at the same time as the next call on it.
-- Where there is nothing to yield to (the hub itself, a native thread, no hub yet), the call is a plain call. So it is
-  within a call on one of these threads, even where what was called there has made a hub (`time.sleep` does).
+- Where there is nothing to yield to, the call is a plain call: in the hub itself, in a native thread, before there is a
+  hub, and when the interpreter ends, where threads run no more. So it is within a call on one of these threads, even
+  where what was called there has made a hub (`time.sleep` does).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
+from sys import is_finalizing
 from typing import Any, Final, ParamSpec, TypeVar
 
 from gevent import getcurrent
@@ -114,6 +116,21 @@ class Returns:
         with suppress(ValueError):  # the hub has been destroyed, and nobody waits any more
             self._watcher.send()
 
+    def take_ended(self) -> int:
+        """How many calls have ended whose results nobody has taken: those of a hub that has been destroyed."""
+        taken = 0
+        with suppress(IndexError):
+            while True:
+                self._ended.popleft()
+                taken += 1
+        self._pending -= taken
+        return taken
+
+    @property
+    def is_expecting(self) -> bool:
+        """Whether calls have not ended."""
+        return self._pending > 0
+
     def _deliver(self) -> None:
         ended = self._ended
         try:
@@ -152,13 +169,12 @@ class Offload:
         then its result is lost.
         """
         hub = get_hub_if_exists()
-        current = getcurrent()
-        if hub is None or current is hub or this_thread.makes_calls:
+        if hub is None or this_thread.makes_calls or is_finalizing() or (current := getcurrent()) is hub:
             return function(*args, **kwargs)
         unfinished = self._begun - self._ended
         if unfinished >= self._started and self._started < self.threads:
             self._start_thread()
-        elif unfinished >= self.threads + self.queue:
+        elif unfinished >= self.threads + self.queue and not self._forget_dead_hubs():
             raise OffloadQueueFull(self.threads, self.queue)
         returns = self._returns.get(hub) or self._returns_of(hub)
         call = Call(function, args, kwargs, copy_context(), returns, current)
@@ -185,14 +201,26 @@ class Offload:
 
     def statistics(self) -> OffloadStatistics:
         """Return the present counters."""
+        self._forget_dead_hubs()
         unfinished = self._begun - self._ended
         running = min(unfinished, self._started)
         return OffloadStatistics(self._started, running, unfinished - running, self._ended)
 
     def _returns_of(self, hub: Hub) -> Returns:
-        self._returns = {each: returns for each, returns in list(self._returns.items()) if not each.dead}
+        self._forget_dead_hubs()
         self._returns[hub] = returns = Returns(hub)
         return returns
+
+    def _forget_dead_hubs(self) -> int:
+        """Take note of calls that have ended for hubs that have been destroyed, where nobody waits; say how many."""
+        taken = 0
+        for hub, returns in list(self._returns.items()):
+            if hub.dead:
+                taken += returns.take_ended()
+                if not returns.is_expecting:
+                    self._returns.pop(hub, None)
+        self._ended += taken
+        return taken
 
     def _start_thread(self) -> None:
         self._started += 1
@@ -207,7 +235,7 @@ class Offload:
 def has_hub_to_yield_to() -> bool:
     """Whether a wait here may yield: in a greenlet that is not the hub, on a thread that has a hub and is not ours."""
     hub = get_hub_if_exists()
-    return hub is not None and getcurrent() is not hub and not this_thread.makes_calls
+    return hub is not None and not is_finalizing() and getcurrent() is not hub and not this_thread.makes_calls
 
 
 class Lane:
@@ -240,7 +268,7 @@ class Lane:
         does not wait.
         """
         hub = get_hub_if_exists()
-        if hub is None or this_thread.makes_calls:
+        if hub is None or this_thread.makes_calls or is_finalizing():
             return function(*args, **kwargs)
         if getcurrent() is hub:
             return self._call_on_hub(function, *args, **kwargs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
+from sys import is_finalizing
 from typing import Any, Final, TypeVar
 
 import gevent
@@ -23,9 +24,9 @@ poll: Final[Callable[[], Any]] = get_original("select", "poll")
 
 
 def may_yield() -> bool:
-    """Whether other greenlets can run while this one waits: not in the hub itself, nor in a thread without one."""
+    """Whether other greenlets can run while this one waits: not in the hub, nor in a thread without one."""
     hub = get_hub_if_exists()
-    return hub is not None and getcurrent() is not hub
+    return hub is not None and not is_finalizing() and getcurrent() is not hub
 
 
 def is_ready(fd: int, event: int) -> bool:

@@ -20,7 +20,7 @@ import pytest
 from gevent.event import Event
 from gevent.monkey import get_original
 from hublet.runtime.errors import OffloadQueueFull
-from hublet.runtime.offload import Lane, Offload, has_hub_to_yield_to, start_new_thread
+from hublet.runtime.offload import Lane, Offload, OffloadStatistics, has_hub_to_yield_to, start_new_thread
 
 native_sleep: Callable[[float], None] = get_original("time", "sleep")
 get_ident: Callable[[], int] = get_original("_thread", "get_ident")
@@ -407,6 +407,51 @@ def test_a_thread_outlives_a_hub_that_is_destroyed_while_it_calls() -> None:
 
     start_new_thread(leave, ())
     until(lambda: left)
+    assert (one.statistics().running, one.statistics().finished) == (1, 0)
     gate.open()
     with gevent.Timeout(10):
         assert one.call(int, "5") == 5
+    assert (one.statistics().running, one.statistics().finished) == (0, 2)
+
+
+@pytest.mark.parametrize("lost, refused", [(3, False), (4, False), (5, True)])
+def test_calls_of_a_destroyed_hub_take_no_room_once_they_have_ended(lost: int, refused: bool) -> None:
+    """Of one thread and a queue of four."""
+    one = Offload(threads=1, queue=4)
+    gates = [Gate() for _ in range(lost)]
+    left: list[bool] = []
+
+    def leave() -> None:
+        for each in gates:
+            gevent.spawn(one.call, each.passed)
+        gevent.sleep(0.01)
+        gevent.get_hub().destroy(destroy_loop=True)
+        left.append(True)
+
+    start_new_thread(leave, ())
+    until(lambda: left)
+    if refused:
+        with pytest.raises(OffloadQueueFull):
+            one.call(abs, -1)
+    for each in gates:
+        each.open()
+    until(lambda: one.statistics().finished == lost)
+    with gevent.Timeout(10):
+        assert one.call(abs, -1) == 1
+    assert one.statistics() == OffloadStatistics(threads=1, running=0, queued=0, finished=lost + 1)
+
+
+def test_while_the_interpreter_ends_it_is_a_plain_call() -> None:
+    """A thread would never run again, and greenlets refuse to switch."""
+    script = """
+        from gevent import monkey; monkey.patch_all()
+        import gevent, os
+        from hublet.runtime.offload import Lane, offload, has_hub_to_yield_to
+        gevent.sleep(0)
+        offload(abs, 1)
+        class Last:
+            def __del__(self, os=os, offload=offload, lane=Lane(), may_wait=has_hub_to_yield_to):
+                os.write(1, b"%d %d %d\\n" % (offload(abs, -1), lane.call(abs, -2), may_wait()))
+        last = Last()
+    """
+    assert run_python(script) == "1 2 0\n"
