@@ -22,7 +22,9 @@ FOLDERS = {
     "hublet.loadtest": "loadtests/locusts",
 }
 COMPILED = sorted(
-    source.relative_to(ROOT) for folder in ("runtime", "servers") for source in (ROOT / folder).rglob("*.pyx")
+    source.relative_to(ROOT)
+    for folder in ("runtime", "patches", "servers")
+    for source in (ROOT / folder).rglob("*.pyx")
 )
 
 

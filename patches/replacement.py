@@ -9,6 +9,8 @@ from importlib import import_module
 from operator import attrgetter
 from typing import Any, Literal
 
+from . import builtin_types
+
 #: How a library behaves under the hub: as it is, with names replaced, with its waits on native threads, or not at all.
 Effect = Literal["cooperative", "patched", "off-loaded", "blocks"]
 
@@ -82,7 +84,7 @@ class Patch:
         steps = [(resolved(each.do), resolved(each.undo)) for each in self.steps]
         try:
             for (holder, name, original), value in zip(originals, values, strict=True):
-                setattr(holder, name, value)
+                put(holder, name, value)
                 self.originals.append((holder, name, original))
             for do, undo in steps:
                 do()
@@ -97,7 +99,7 @@ class Patch:
             self.undoing.pop()()
         while self.originals:
             holder, name, original = self.originals.pop()
-            setattr(holder, name, original)
+            put(holder, name, original)
 
     def misfit(self) -> str:
         """Say why the library at hand is not one that this patch was written for; empty if it seems to be.
@@ -119,6 +121,14 @@ class Patch:
             if lacking := lacks(original, value):
                 return f"{each.target} takes {', '.join(sorted(lacking))}, which its replacement does not"
         return ""
+
+
+def put(holder: Any, name: str, value: Any) -> None:
+    """Set an attribute of a module or class, also of one that is written in C."""
+    if builtin_types.is_builtin(holder):
+        builtin_types.put(holder, name, value)
+    else:
+        setattr(holder, name, value)
 
 
 def replacing(replacement: Replacement, original: Any) -> Any:

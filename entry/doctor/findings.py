@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Status = Literal["cooperative", "patched", "off-loaded", "blocks", "off", "unknown", "note"]
+Status = Literal["cooperative", "patched", "off-loaded", "blocks", "off", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)

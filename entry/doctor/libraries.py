@@ -22,7 +22,7 @@ def describe_libraries(registry: Registry) -> list[Library]:
     found = [standard_library()]
     found += [describe(each) for each in registry.outcomes.values() if is_here(each.patch)]
     found += describe_suspects(find_suspects(), known_packages(registry))
-    order = ("blocks", "unknown", "off", "off-loaded", "patched", "cooperative", "note")
+    order = ("blocks", "unknown", "off", "off-loaded", "patched", "cooperative")
     return sorted(found, key=lambda each: (order.index(each.status), each.name))
 
 
@@ -52,8 +52,6 @@ def describe(outcome: Outcome) -> Library:
     elif outcome.state == "refused":
         status, cost = "blocks", ""
         remedy = f"{outcome.problem}; tested: {patch.versions or 'another Python'}" + (remedy and f"; {remedy}")
-    elif outcome.state == "known" and patch.module == "io":
-        status = "note"  # file objects: every application has them
     elif outcome.state == "waiting" and is_loaded(patch.module):
         status, cost, remedy = "blocks", "", "it was loaded without its patch: call hublet.patch_all()"
     return Library(name, outcome.version or version_of(patch), status, cost, patch.why, remedy)

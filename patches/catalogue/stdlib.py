@@ -9,6 +9,7 @@ from ..replacement import Patch, Replacement
 DESCRIPTORS: Final = "hublet.patches.libraries.descriptors:"
 CHILDREN: Final = "hublet.patches.libraries.children:"
 FILES: Final = "hublet.patches.libraries.files:"
+FILE_OBJECTS: Final = "hublet.patches.libraries.file_objects:"
 PROCESSES: Final = "hublet.patches.libraries.processes:"
 
 
@@ -16,6 +17,24 @@ def wrapped(target: str, by: str) -> Replacement:
     """A replacement that calls the original."""
     return Replacement(target, by, wraps=True)
 
+
+#: The methods of io's types that move bytes, in C.
+FILE_METHODS: Final = (
+    wrapped("io:FileIO.read", FILE_OBJECTS + "reading"),
+    wrapped("io:FileIO.readall", FILE_OBJECTS + "reading_all"),
+    wrapped("io:FileIO.readinto", FILE_OBJECTS + "reading_into"),
+    wrapped("io:FileIO.write", FILE_OBJECTS + "writing"),
+    wrapped("io:BufferedReader.read", FILE_OBJECTS + "reading"),
+    wrapped("io:BufferedReader.read1", FILE_OBJECTS + "reading_once"),
+    wrapped("io:BufferedReader.readinto", FILE_OBJECTS + "reading_into"),
+    wrapped("io:BufferedReader.readinto1", FILE_OBJECTS + "reading_into"),
+    wrapped("io:BufferedWriter.write", FILE_OBJECTS + "writing"),
+    wrapped("io:BufferedRandom.read", FILE_OBJECTS + "reading"),
+    wrapped("io:BufferedRandom.read1", FILE_OBJECTS + "reading_once"),
+    wrapped("io:BufferedRandom.readinto", FILE_OBJECTS + "reading_into"),
+    wrapped("io:BufferedRandom.readinto1", FILE_OBJECTS + "reading_into"),
+    wrapped("io:BufferedRandom.write", FILE_OBJECTS + "writing"),
+)
 
 PATCHES: Final = (
     Patch(
@@ -141,10 +160,11 @@ PATCHES: Final = (
     ),
     Patch(
         name="file-objects",
-        why="what `open` returns reads and writes where it is; elsewhere, two greenlets that share one would get "
-        "RuntimeError (reentrant call)",
+        why="large reads and writes of what `open` returns, and of pathlib, stop every request",
+        replacements=FILE_METHODS,
         module="io",
-        effect="blocks",
-        remedy="for large files: hublet.offload(file.read), os.pread, os.sendfile or shutil.copyfile",
+        effect="off-loaded",
+        cost="20 ns a call; 30 us from 256 KiB on",
+        remedy="for opening, closing and smaller pieces on a slow disk: hublet.offload",
     ),
 )
