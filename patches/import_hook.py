@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Container, Sequence
-from importlib.machinery import ModuleSpec
+from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -45,20 +45,24 @@ class ImportHook:
         return None
 
     def _listen(self, spec: ModuleSpec) -> None:
-        """Have the loader call back. One that is a class (built-in modules) is everybody's, and left alone.
+        """Have the loader call back; one that has no attributes of its own is left alone.
 
-        So is one that has no attributes of its own. A loader of zip files is that of many modules, of which any may be
-        the next to run: `importlib.util.find_spec` asks for one, and runs none.
+        That of built-in and frozen modules is a class, which is everybody's: an instance takes its place meanwhile. A
+        loader of zip files is that of many modules, of which any may be the next to run: `importlib.util.find_spec`
+        asks for one, and runs none.
         """
-        loader: Any = spec.loader
+        own: Any = spec.loader
+        loader = spec.loader = own() if own in (BuiltinImporter, FrozenImporter) else own
         if isinstance(loader, type) or not hasattr(loader, "exec_module") or not hasattr(loader, "__dict__"):
             return
         execute = loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
             loader.__dict__.pop("exec_module", None)
+            if loader is not own:
+                spec.loader = module.__loader__ = own
             execute(module)
-            if module.__name__ == spec.name:
+            if sys.modules.get(spec.name) is module:
                 self._imported(spec.name)
 
         loader.__dict__["exec_module"] = exec_module

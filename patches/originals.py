@@ -52,7 +52,7 @@ def originals(patches: Iterable[Patch] = ()) -> dict[int, Original]:
     found: dict[int, Original] = {}
     for patch in patches:
         package = patch.module.partition(".")[0]
-        for holder, name, value in patch.originals:
+        for holder, name, value, _ in patch.placed:
             patched = vars(holder).get(name, MISSING)
             if isinstance(value, REPLACEABLE) and patched is not value:
                 place = f"{getattr(holder, '__module__', '') or ''}.{getattr(holder, '__qualname__', '')}"

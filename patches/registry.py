@@ -1,7 +1,8 @@
 """Keeps the patches, applies each when its library is imported, and remembers what came of it.
 
-A library is never imported for its patch's sake. A version that a patch was not tested with gets it if its structure is
-what the patch expects (`Patch.misfit`); otherwise it is left as it is, and that is reported.
+A library is never imported for its patch's sake. One that is reloaded, or imported again, gets its patch again. A
+version that a patch was not tested with gets it if its structure is what the patch expects (`Patch.misfit`); otherwise
+it is left as it is, and that is reported.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class Registry:
         if patch.name in self.outcomes:
             raise ValueError(f"there are two patches named {patch.name!r}")
         self.outcomes[patch.name] = Outcome(patch, "waiting" if patch.changes_something else "known")
-        self._by_module.setdefault(patch.module, []).append(patch)
+        for module in sorted(patch.modules):
+            self._by_module.setdefault(module, []).append(patch)
 
     def patches(self) -> list[Patch]:
         """All of them."""
@@ -81,9 +83,11 @@ class Registry:
             elif outcome.state == "off" and name in wanted:
                 outcome.state = "waiting"
         self._hook.install()
-        for module in list(self._by_module):
-            if is_loaded(module):
-                self._imported(module)
+        for outcome in list(self.outcomes.values()):
+            if is_loaded(outcome.patch.module):
+                outcome.version = version_of(outcome.patch)
+                if outcome.state == "waiting":
+                    self._put(outcome, outcome.patch.apply)
 
     def undo(self) -> None:
         """Take every patch back, and forget what was wanted."""
@@ -94,19 +98,23 @@ class Registry:
                 outcome.state, outcome.problem = "waiting", ""
 
     def _imported(self, module: str) -> None:
+        """A library, or a module of one that a patch changes, has run: for the first time, or anew."""
         for patch in self._by_module[module]:
             outcome = self.outcomes[patch.name]
-            outcome.version = version_of(patch)
-            if outcome.state == "waiting":
-                self._settle(outcome)
+            if patch.module == module:
+                outcome.version = version_of(patch)
+                if outcome.state not in ("off", "known"):
+                    self._put(outcome, patch.renew if patch.is_applied else patch.apply)
+            elif outcome.state == "applied" and is_loaded(patch.module):
+                self._put(outcome, patch.renew)
 
-    def _settle(self, outcome: Outcome) -> None:
-        """The library is there: apply the patch, or say why not."""
+    def _put(self, outcome: Outcome, put: Callable[[], None]) -> None:
+        """Apply the patch if it fits, or say why not."""
         patch = outcome.patch
         try:
             outcome.problem = "" if is_tested(patch, outcome.version) else patch.misfit()
             if not outcome.problem:
-                patch.apply()
+                put()
         except Exception as error:
             outcome.problem = f"{type(error).__name__}: {error}"
         outcome.state = "refused" if outcome.problem else "applied"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from operator import attrgetter
-from typing import Any, Literal
+from types import ModuleType
+from typing import Any, Literal, NamedTuple
 
 from . import builtin_types
 
@@ -35,6 +37,15 @@ class Step:
     undo: str
 
 
+class Placed(NamedTuple):
+    """A replacement that has been put in place: what was there, and what is there now."""
+
+    holder: Any
+    name: str
+    original: Any
+    value: Any
+
+
 @dataclass(slots=True)
 class Patch:
     """What makes one library yield, or, without replacements and steps, what is known about it.
@@ -58,8 +69,9 @@ class Patch:
     cost: str = ""
     remedy: str = ""
     optional: bool = False
-    originals: list[tuple[Any, str, Any]] = field(default_factory=list, repr=False)
+    placed: list[Placed] = field(default_factory=list, repr=False)
     undoing: list[Callable[[], None]] = field(default_factory=list, repr=False)
+    library: ModuleType | None = field(default=None, repr=False)
 
     @property
     def changes_something(self) -> bool:
@@ -69,36 +81,61 @@ class Patch:
     @property
     def is_applied(self) -> bool:
         """Whether the replacements are in place."""
-        return bool(self.originals or self.undoing)
+        return bool(self.placed or self.undoing)
+
+    @property
+    def modules(self) -> set[str]:
+        """The modules that it changes, and the one that brings the library."""
+        return {self.module, *(each.target.partition(":")[0] for each in self.replacements)}
 
     def apply(self) -> None:
         """Put the replacements in place; nothing happens if they are. Raises ImportError or AttributeError."""
-        if self.is_applied:
-            return
+        if not self.is_applied:
+            self._put_in_place()
+
+    def renew(self) -> None:
+        """Put the replacements in place again where the library, or one of its modules, has been imported anew.
+
+        Its former self stays patched, for those who still use it. Raises ImportError or AttributeError.
+        """
+        if self.distribution and sys.modules.get(self.module) is not self.library:
+            for path in (*(each.by for each in self.replacements), *(each.do for each in self.steps)):
+                sys.modules.pop(path.partition(":")[0], None)  # it refers to that former self
+        while self.undoing:
+            self.undoing.pop()()
+        self._put_in_place()
+
+    def _put_in_place(self) -> None:
         found = [(*holder_and_name(each.target), each) for each in self.replacements]
+        found = [each for each in found if not self._is_in_place(*each[:2])]
         for holder, name, _ in found:
             if name not in vars(holder):
                 raise AttributeError(f"{holder!r} has no {name!r} of its own to replace", name=name, obj=holder)
-        originals = [(holder, name, vars(holder)[name]) for holder, name, _ in found]
         values = [replacing(each, getattr(holder, name)) for holder, name, each in found]
         steps = [(resolved(each.do), resolved(each.undo)) for each in self.steps]
         try:
-            for (holder, name, original), value in zip(originals, values, strict=True):
+            for (holder, name, _), value in zip(found, values, strict=True):
+                self.placed = [each for each in self.placed if (each.holder, each.name) != (holder, name)]  # reloaded
+                original = vars(holder)[name]
                 put(holder, name, value)
-                self.originals.append((holder, name, original))
+                self.placed.append(Placed(holder, name, original, value))
             for do, undo in steps:
                 do()
                 self.undoing.append(undo)
         except BaseException:
             self.undo()
             raise
+        self.library = sys.modules.get(self.module)
+
+    def _is_in_place(self, holder: Any, name: str) -> bool:
+        return any(each[:2] == (holder, name) and vars(holder).get(name) is each.value for each in self.placed)
 
     def undo(self) -> None:
         """Put back what was there."""
         while self.undoing:
             self.undoing.pop()()
-        while self.originals:
-            holder, name, original = self.originals.pop()
+        while self.placed:
+            holder, name, original, _ = self.placed.pop()
             put(holder, name, original)
 
     def misfit(self) -> str:

@@ -109,8 +109,8 @@ def load_certificates_elsewhere() -> None:
 
 
 def load_certificates_here() -> None:
-    """Take them away."""
-    for name in LOADING:
+    """Take them away, where no reload of the module has."""
+    for name in vars(ssl.SSLContext).keys() & LOADING:
         delattr(ssl.SSLContext, name)
 
 

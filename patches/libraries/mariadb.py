@@ -67,6 +67,6 @@ def add_inherited() -> None:
 
 
 def remove_inherited() -> None:
-    """Take back what `add_inherited` has done."""
-    for name in INHERITED:
+    """Take back what `add_inherited` has done, where no reload of the module has."""
+    for name in vars(connections.Connection).keys() & INHERITED:
         delattr(connections.Connection, name)

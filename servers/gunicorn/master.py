@@ -73,7 +73,7 @@ def wait_for_signals(arbiter: Any, timeout: float = 1.0) -> Any:
         arbiter.SIG_QUEUE = SimpleQueue()  # first, since a signal may come at any time
         while not queue.empty():
             arbiter.SIG_QUEUE.put(queue.get())
-    _, _, original = MASTER_WAIT.originals[0]
+    original = MASTER_WAIT.placed[0].original
     return original(arbiter, timeout)
 
 

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +17,8 @@ from hublet.patches import registry
 from hublet.patches.import_hook import ImportHook
 from hublet.patches.registry import Registry, UnknownPatch
 from hublet.patches.replacement import Patch, Replacement, Step
+
+from tests.patches.test_captures import run_python
 
 LIBRARY = """
 CALLS = []
@@ -92,6 +94,137 @@ def test_undoing_leaves_the_library_identical() -> None:
         assert list(vars(thelib).items()) == list(before.items())
         assert list(vars(thelib.Connection).items()) == list(methods.items())
     assert thelib.CALLS == ["do", "undo"] * 2
+
+
+def imported_again() -> Any:
+    del sys.modules["thelib"]
+    return importlib.import_module("thelib")
+
+
+def reloaded() -> Any:
+    return importlib.reload(sys.modules["thelib"])
+
+
+@pytest.mark.parametrize("anew", [reloaded, imported_again])
+def test_a_library_that_is_imported_anew_gets_its_patch_again(
+    monkeypatch: pytest.MonkeyPatch, anew: Callable[[], Any]
+) -> None:
+    of_version(monkeypatch, "1")
+    wrap = Replacement("thelib:wait", "thepatch:wrap", wraps=True)
+    steps = (Step("thepatch:do", "thepatch:undo"),)
+    made, lines = registry_of(patch(wrap, QUERY, steps=steps, distribution="the-lib", versions=">=1"))
+    made.apply()
+    first: Any = importlib.import_module("thelib")
+    connected = first.Connection()
+    for _ in range(3):
+        thelib = anew()
+        assert (thelib.wait(1), thelib.Connection().query("")) == ("blocks elsewhere", "yields")
+        assert thelib.CALLS[-1] == "do"
+        assert (made.outcomes["thelib"].state, lines) == ("applied", [])
+        assert connected.query("") == "yields"  # who holds the former library goes on with it
+    made.undo()
+    for library in (first, thelib):
+        assert (library.wait(1), library.Connection().query("")) == ("blocks", "blocks")
+        assert library.CALLS[-2:] == ["do", "undo"]
+    assert connected.query("") == "blocks"
+
+
+def test_undoing_leaves_a_reloaded_library_as_the_reload_made_it() -> None:
+    made, _ = registry_of(patch(WAIT, QUERY))
+    made.apply()
+    thelib: Any = importlib.import_module("thelib")
+    importlib.reload(thelib)
+    made.undo()
+    after, methods = dict(vars(thelib)), dict(vars(thelib.Connection))
+    made.apply()
+    made.undo()
+    assert list(vars(thelib).items()) == list(after.items())
+    assert list(vars(thelib.Connection).items()) == list(methods.items())
+    assert thelib.wait.__module__ == thelib.Connection.query.__module__ == "thelib"
+
+
+def test_one_that_does_not_fit_any_more_is_reported_and_one_that_fits_again_is_patched(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_version(monkeypatch, "99")
+    made, lines = registry_of(patch(WAIT, distribution="the-lib", versions="<2"))
+    made.apply()
+    importlib.import_module("thelib")
+    (library / "thelib.py").write_text("def wait(seconds, *, quiet=False, loud=True): return 'blocks'")
+    importlib.invalidate_caches()
+    thelib = imported_again()
+    assert (thelib.wait(1), made.outcomes["thelib"].state) == ("blocks", "refused")
+    assert "takes loud, which its replacement does not" in lines[0]
+    (library / "thelib.py").write_text(LIBRARY + "# another size\n")
+    importlib.invalidate_caches()
+    thelib = imported_again()
+    assert (thelib.wait(1), made.outcomes["thelib"].state, made.outcomes["thelib"].problem) == ("yields", "applied", "")
+    made.undo()
+
+
+def test_a_module_of_a_library_may_be_imported_anew(library: Path) -> None:
+    """Also with the whole package, whose modules come before it."""
+    (library / "thepack").mkdir()
+    (library / "thepack" / "__init__.py").write_text("from . import inner\ndef wait(): return 'blocks'\n")
+    (library / "thepack" / "inner.py").write_text(LIBRARY)
+    inner = Replacement("thepack.inner:wait", "thepatch:wait")
+    made, lines = registry_of(
+        Patch(
+            "thepack", "it blocks", (inner, Replacement("thepack:wait", "thepatch:wrap", wraps=True)), module="thepack"
+        )
+    )
+    (library / "thepatch.py").write_text("def wait(*a): return 'yields'\ndef wrap(original): return wait\n")
+    made.apply()
+    try:
+        package: Any = importlib.import_module("thepack")
+        assert importlib.reload(package.inner).wait(1) == "yields"
+        del sys.modules["thepack.inner"]
+        assert importlib.import_module("thepack.inner").wait(1) == "yields"
+        del sys.modules["thepack.inner"], sys.modules["thepack"]
+        package = importlib.import_module("thepack")
+        assert (package.wait(), package.inner.wait(1), lines) == ("yields", "yields", [])
+        made.undo()
+        assert (package.wait(), package.inner.wait(1)) == ("blocks", "blocks")
+    finally:
+        for name in ("thepack", "thepack.inner"):
+            sys.modules.pop(name, None)
+
+
+def test_a_private_copy_of_a_module_is_none_of_the_library() -> None:
+    made, _ = registry_of(patch(WAIT))
+    made.apply()
+    spec = importlib.util.find_spec("thelib")
+    assert spec is not None
+    assert spec.loader is not None
+    copy: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    assert copy.wait(1) == "blocks"
+    assert "thelib" not in sys.modules
+    assert made.outcomes["thelib"].state == "waiting"
+
+
+def test_modules_of_the_interpreter_itself_that_are_reloaded(library: Path) -> None:
+    """One that is frozen, and one that is built in; in a process of its own."""
+    script = """
+import importlib, json, os, posix, sys
+import hublet
+from hublet.patches.patching import REGISTRY
+from hublet.patches.replacement import Patch, Replacement
+REGISTRY.add(Patch("p", "why", (Replacement("posix:cpu_count", "builtins:len"),), module="posix"))
+loaders = [os.__loader__, posix.__spec__.loader]
+hublet.patch_all()
+ours = [each.__module__ for each in (os.read, posix.cpu_count)]
+importlib.reload(os)
+importlib.reload(posix)
+again = [each.__module__ for each in (os.read, posix.cpu_count)]
+states = [REGISTRY.outcomes[name].state for name in ("os-descriptors", "p")]
+same = [os.__loader__, posix.__spec__.loader] == loaders
+REGISTRY.undo()
+print(json.dumps([ours, again, states, same, [each.__module__ for each in (os.read, posix.cpu_count)]]))
+"""
+    ours, again, states, same, undone = run_python(library, script)
+    assert ours == again == ["hublet.patches.libraries.descriptors", "builtins"]
+    assert (states, same, undone) == (["applied", "applied"], True, ["posix", "posix"])
 
 
 def test_after_undoing_imports_are_not_watched() -> None:

@@ -37,6 +37,37 @@ IMPORTED_EARLY = """if True:
     print("all yield")
 """
 
+ANEW = """if True:
+    import importlib, sys
+    import hublet
+    hublet.patch_all()
+    from hublet.patches.catalogue import databases, networking
+    from hublet.patches.patching import REGISTRY
+    patches = [each for each in (*databases.PATCHES, *networking.PATCHES) if each.changes_something]
+    def complain(patch, when):
+        outcome = REGISTRY.outcomes[patch.name]
+        places = [holder_and_name(each.target) for each in patch.replacements]
+        placed = [(each.holder, each.name) for each in patch.placed if vars(each.holder)[each.name] is each.value]
+        missing = [str(each) for each in places if each not in placed]
+        if outcome.state != "applied" or missing:
+            print(patch.name, when, outcome.state, outcome.problem, missing)
+    from hublet.patches.replacement import holder_and_name
+    for patch in patches:
+        importlib.import_module(patch.module)
+        complain(patch, "at first")
+    for patch in patches:
+        for name in sorted(patch.modules):
+            importlib.reload(sys.modules[name])
+        complain(patch, "reloaded")
+    for package in {patch.module.partition(".")[0] for patch in patches if patch.distribution}:
+        for name in [each for each in sys.modules if each.partition(".")[0] == package]:
+            del sys.modules[name]
+    for patch in patches:
+        importlib.import_module(patch.module)
+        complain(patch, "imported again")
+    print(len(patches))
+"""
+
 
 @pytest.mark.parametrize("patch", networking.PATCHES, ids=lambda each: each.name)
 def test_the_installed_version_is_one_that_is_said_to_be_tested(patch: Patch) -> None:
@@ -61,3 +92,8 @@ def test_drivers_imported_before_the_patching_yield_too(mariadb: MariaDB) -> Non
     command = [sys.executable, "-c", IMPORTED_EARLY, str(mariadb.port)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "all yield\n", done.stderr
+
+
+def test_libraries_that_are_reloaded_or_imported_again_are_patched_again() -> None:
+    done = subprocess.run([sys.executable, "-c", ANEW], capture_output=True, text=True, check=True, timeout=120)
+    assert int(done.stdout) > 10, done.stdout
