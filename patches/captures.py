@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from types import (
+    BuiltinFunctionType,
     CellType,
     FunctionType,
     GetSetDescriptorType,
@@ -38,6 +40,7 @@ from .stdlib import EXEMPT
 
 CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 NATIVE_QUEUE: Final = monkey.get_original("queue", "SimpleQueue")
+CONDITION: Final = threading.Condition
 # What holds nothing: most of what there is to look at.
 LEAVES: Final = frozenset({str, int, float, complex, bool, bytes, bytearray, type(None), re.Pattern, ModuleType})
 
@@ -106,6 +109,7 @@ class Walk:
             if isinstance(each.value, type) and each.name in CONSEQUENCES
         }
         self._candidates: list[tuple[Any, Capture]] = []
+        self._condition_candidates: list[tuple[Any, Capture]] = []
         self._seen: set[int] = set()
         self._layouts: dict[type, tuple[Any, tuple[tuple[str, Any], ...]]] = {}
         self._module = ""
@@ -133,6 +137,8 @@ class Walk:
             return
         if cls in self._native:
             self._native_object(path, value, kind, put)
+        elif cls is CONDITION:
+            self._condition(path, value)
         elif depth and id(value) not in self._seen and (look := self._look_of(cls)) is not None:
             self._seen.add(id(value))
             look(path, value, depth - 1)
@@ -152,11 +158,29 @@ class Walk:
         capture = self._add(path, "instance", name, rebind)
         self._candidates.append((value, capture))
 
+    def _condition(self, path: str, condition: Any) -> None:
+        """A condition, whose lock is native if it was made before the patching; it is given another one."""
+        lock = vars(condition).get("_lock")
+        if type(lock) not in self._native or id(condition) in self._seen:
+            return
+        self._seen.add(id(condition))
+        name, make = self._native[type(lock)]
+        possible = make is not None and is_at_rest(lock) and not condition._waiters
+        rebind = partial(replace_lock, condition, make) if make and possible else None
+        capture = self._add(path, "instance", f"{CONDITION.__module__}.{CONDITION.__name__}", rebind)
+        capture.consequence = CONSEQUENCES[name]
+        self._condition_candidates.append((lock, capture))
+        methods = [each for each in vars(condition).values() if type(each) is BuiltinFunctionType]
+        self._candidates += [(each, capture) for each in methods]  # the lock's, which somebody may have taken
+
     def keep_shared(self) -> None:
         """Leave native objects alone that are referred to from more than one place: some would keep the old one."""
-        one = references_of_one()
         for (_, capture), count in zip(self._candidates, references(self._candidates), strict=True):
-            if count > one:
+            if count > references_of_one():
+                capture.rebind = None
+        locks = self._condition_candidates
+        for (lock, capture), count in zip(locks, references(locks), strict=True):
+            if count > references_of_condition(type(lock)):
                 capture.rebind = None
 
     def _add(self, path: str, kind: str, name: str, rebind: Callable[[], None] | None) -> Capture:
@@ -283,6 +307,20 @@ def references_of_one() -> int:
     """What `references` returns for an object that one dict holds: the interpreter's version decides."""
     held = {"lock": monkey.get_original("_thread", "allocate_lock")()}
     return references([(held["lock"], Capture("", "", "", "", ""))])[0]
+
+
+def references_of_condition(kind: type) -> int:
+    """What `references` returns for a lock of this type that is only a condition's, which has its methods, too."""
+    make = monkey.get_original("_thread", "allocate_lock")
+    native = make() if kind is type(make()) else kind()
+    held = {"condition": CONDITION(native)}
+    del native
+    return references([(vars(held["condition"])["_lock"], Capture("", "", "", "", ""))])[0]
+
+
+def replace_lock(condition: Any, make: Callable[[], Any]) -> None:
+    """Give a condition that nobody uses another lock."""
+    condition.__init__(make())
 
 
 def replace(put: Callable[[Any], object], patched: Any) -> None:

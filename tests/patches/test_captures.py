@@ -128,6 +128,59 @@ def test_native_objects_are_replaced_only_where_nobody_else_has_them(result: Any
     assert result["executor"].startswith("gevent")  # otherwise its first call would stop the process for good
 
 
+CONDITIONS = """
+import threading
+class Pool:
+    def __init__(self): self.available = threading.Condition()
+free, of_lock, pool = threading.Condition(), threading.Condition(threading.Lock()), Pool()
+held = threading.Condition()
+held.acquire()
+mutex = threading.Lock()
+shared = threading.Condition(mutex)
+taken = threading.Condition()
+enter = taken.acquire
+waited_for = threading.Condition()
+waited_for._waiters.append(threading.Lock())
+twice = [threading.Condition()] * 2
+"""
+
+
+def test_conditions_are_given_a_lock_that_knows_greenlets_where_nobody_uses_theirs(tmp_path: Path) -> None:
+    (tmp_path / "driver.py").write_text(CONDITIONS)
+    script = """
+import json, driver
+import hublet
+problems = hublet.patch_all()
+import gevent
+order = []
+def enter(condition, number):
+    with condition:
+        order.append(number)
+        gevent.sleep(0.01)
+        order.append(number)
+def wait():
+    with driver.free:
+        order.append(driver.free.wait(5))
+for condition in (driver.free, driver.of_lock, driver.pool.available, driver.twice[0]):
+    gevent.joinall([gevent.spawn(enter, condition, number) for number in range(3)], raise_error=True)
+waiting = gevent.spawn(wait)
+gevent.sleep(0.01)
+with driver.free: driver.free.notify()
+waiting.get()
+print(json.dumps([order, problems]))
+"""
+    order, problems = run_python(tmp_path, script)
+    assert order == [0, 0, 1, 1, 2, 2] * 4 + [True]
+    found = {each.split(" ")[0]: each.partition(";")[0] for each in problems}
+    assert set(found) == {f"driver.{name}" for name in ("held", "mutex", "shared", "taken", "waited_for")}
+    line = 1 + CONDITIONS.splitlines().index("held = threading.Condition()")
+    assert "driver.held is an unpatched threading.Condition" in found["driver.held"]
+    assert f"{tmp_path}/driver.py:" in found["driver.held"]
+    assert int(found["driver.held"].split("driver.py:")[1].split(")")[0]) <= line
+    assert found["driver.held"].endswith("script.py:2: it keeps no two requests apart")
+    assert found["driver.shared"].endswith("script.py:2: a wait for it hangs the process")
+
+
 def test_the_old_ssl_context_works_and_its_sockets_yield(result: Any) -> None:
     assert result["sslsocket"] == "gevent.ssl"
 
