@@ -15,6 +15,8 @@ ASKING: Final = (
     ("get_running_loop", "get_running_loop"),
     ("get_event_loop", "get_event_loop"),
 )
+POLICY: Final = "asyncio.events:BaseDefaultEventLoopPolicy.get_event_loop"
+TURN: Final = "asyncio.base_events:BaseEventLoop._run_once"
 OF_3_11: Final = (Replacement("asyncio.events:_get_event_loop", f"{HERE}:get_event_loop"),)
 SINCE_3_12: Final = (Replacement("asyncio.unix_events:can_use_pidfd", f"{HERE}:can_use_pidfd"),)
 
@@ -35,7 +37,10 @@ PATCHES: Final = (
                 Replacement(f"{module}:current_task", f"{HERE}:with_running_loop", wraps=True)
                 for module in ("asyncio.tasks", "asyncio")
             ),
-            Replacement("asyncio.base_events:BaseEventLoop._run_once", f"{HERE}:leaving_the_thread", wraps=True),
+            Replacement("asyncio.base_events:BaseEventLoop.run_forever", f"{HERE}:leaving_no_hooks", wraps=True),
+            Replacement(POLICY, f"{HERE}:running_or_set", wraps=True)
+            if sys.version_info < (3, 14)
+            else Replacement(TURN, f"{HERE}:leaving_the_thread", wraps=True),
             Replacement(
                 "asyncio.selector_events:BaseSelectorEventLoop._process_events", f"{HERE}:taking_the_thread", wraps=True
             ),

@@ -1,10 +1,13 @@
 """asyncio in greenlets: each greenlet has a running event loop of its own, and waits for it on the hub.
 
 CPython keeps the running loop for each native thread, so a second `asyncio.run` on the hub's thread is refused. Here it
-is kept for each greenlet. The functions that ask for it are replaced; tasks and futures stay the compiled ones, which
-ask only where a loop is not passed to them (`asyncio.Future()` in a coroutine). For these CPython's own notion is kept
-too, from the end of each wait to the beginning of the next: it is wrong only after a callback has blocked, say by
-`time.sleep`, while another greenlet's loop has turned, and asyncio then complains of a future of a different loop.
+is kept for each greenlet, and CPython's own notion stays empty. The functions that ask for it are replaced; tasks and
+futures stay the compiled ones, which ask only where a loop is not passed to them (`asyncio.Future()` in a coroutine).
+Finding none, they ask the policy, which knows the greenlet's. From 3.14 on CPython refuses to run a task whose loop is
+not the thread's: there its notion is kept, too, from the end of each wait to the beginning of the next, and is wrong
+after a callback has blocked, say by `time.sleep`, while another greenlet's loop has turned.
+
+The hooks for asynchronous generators are the thread's, too: each loop sets its own after each wait.
 
 The loops' selectors, sockets and threads need nothing: gevent's are in their place.
 """
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import asyncio.events
 import os
+import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import Any, Final
@@ -23,6 +27,7 @@ from greenlet import greenlet
 RUNNING: Final[dict[greenlet, AbstractEventLoop]] = {}
 # CPython's own: of the native thread.
 set_in_thread: Final[Callable[[AbstractEventLoop | None], None]] = asyncio.events._set_running_loop
+IS_ALSO_IN_THREAD: Final = sys.version_info >= (3, 14)
 
 os.register_at_fork(after_in_child=RUNNING.clear)
 
@@ -38,7 +43,8 @@ def set_running(loop: AbstractEventLoop | None) -> None:
         RUNNING.pop(getcurrent(), None)
     else:
         RUNNING[getcurrent()] = loop
-    set_in_thread(loop)
+    if IS_ALSO_IN_THREAD:
+        set_in_thread(loop)
 
 
 def get_running_loop() -> AbstractEventLoop:
@@ -53,6 +59,16 @@ def get_event_loop(stacklevel: int = 3) -> AbstractEventLoop:
     """The loop that runs in this greenlet, or else the one that the policy has for it."""
     loop = RUNNING.get(getcurrent())
     return asyncio.events.get_event_loop_policy().get_event_loop() if loop is None else loop
+
+
+def running_or_set(get_event_loop: Callable[[Any], AbstractEventLoop]) -> Callable[[Any], AbstractEventLoop]:
+    """`get_event_loop` of the policies: the loop that runs in this greenlet, or else the one that was set for it."""
+
+    def get_event_loop_here(self: Any) -> AbstractEventLoop:
+        loop = RUNNING.get(getcurrent())
+        return get_event_loop(self) if loop is None else loop
+
+    return get_event_loop_here
 
 
 def can_use_pidfd() -> bool:
@@ -82,10 +98,23 @@ def leaving_the_thread(run_once: Callable[[Any], None]) -> Callable[[Any], None]
 
 
 def taking_the_thread(process_events: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-    """What a loop does first after each wait: callbacks follow, so the thread is its own again."""
+    """What a loop does first after each wait: callbacks follow, which may begin asynchronous generators."""
 
     def process(self: Any, events: Any) -> None:
-        set_in_thread(self)
+        sys.set_asyncgen_hooks(self._asyncgen_firstiter_hook, self._asyncgen_finalizer_hook)
+        if IS_ALSO_IN_THREAD:
+            set_in_thread(self)
         process_events(self, events)
 
     return process
+
+
+def leaving_no_hooks(run_forever: Callable[[Any], None]) -> Callable[[Any], None]:
+    """What a loop does from its start to its stop, when it restores the hooks that were there: none of another loop."""
+
+    def run(self: Any) -> None:
+        if isinstance(getattr(sys.get_asyncgen_hooks().firstiter, "__self__", None), AbstractEventLoop):
+            sys.set_asyncgen_hooks(None, None)
+        run_forever(self)
+
+    return run

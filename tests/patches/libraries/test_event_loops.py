@@ -113,6 +113,63 @@ def test_a_coroutine_that_blocks_lets_other_greenlets_run_their_loops() -> None:
     assert_cooperative(measured, list(range(20)))
 
 
+def test_after_a_blocking_call_a_coroutine_still_has_its_own_loop() -> None:
+    """Other greenlets block within coroutines of theirs then; what is compiled asks for the loop, too."""
+    measured = run(
+        """
+        import _asyncio
+        async def nothing(): ...
+        async def work(number):
+            loop = asyncio.get_running_loop()
+            for pause in (0.06, 0.04, 0.1):
+                time.sleep(pause + number / 5000)
+                task = _asyncio.Task(nothing())
+                for made in (asyncio.Future(), _asyncio.Future(), task, asyncio.ensure_future(task)):
+                    assert made.get_loop() is loop
+                assert asyncio.get_event_loop() is asyncio.get_event_loop_policy().get_event_loop() is loop
+                assert asyncio.current_task().get_loop() is loop
+                await task
+                future = asyncio.Future()
+                loop.call_later(0.001, future.set_result, number)
+                assert await future == number
+            return number
+        at_once(lambda number: asyncio.run(work(number)))
+        """
+    )
+    assert_cooperative(measured, list(range(20)))
+
+
+def test_asynchronous_generators_are_closed_by_the_loop_that_began_them() -> None:
+    assert run(
+        """
+        import gc
+        closed = []
+        async def numbers(name):
+            try:
+                yield 1
+                yield 2
+            finally:
+                await asyncio.sleep(0)
+                closed.append((name, asyncio.get_running_loop() is LOOPS[name]))
+        LOOPS = {}
+        async def work(name, pause):
+            LOOPS[name] = asyncio.get_running_loop()
+            for turn in range(3):
+                await asyncio.sleep(pause)
+                dropped = numbers(name)
+                assert await anext(dropped) == 1
+                del dropped
+            kept = numbers(name)
+            assert await anext(kept) == 1
+            await asyncio.sleep(pause)
+            return kept
+        kept = [gevent.spawn(asyncio.run, work(name, 0.01 + name / 100)) for name in range(5)]
+        gevent.joinall(kept)
+        print(json.dumps([sorted(closed), sys.get_asyncgen_hooks() == (None, None)]))
+        """
+    ) == [[[name, True] for name in range(5) for _ in range(4)], True]
+
+
 def test_tasks_stay_compiled_and_rules_stay() -> None:
     assert run(
         """
@@ -260,7 +317,7 @@ def test_undoing_leaves_asyncio_identical() -> None:
         import asyncio.base_events, asyncio.selector_events, asyncio.unix_events
         from hublet.patches.patching import REGISTRY
         places = (asyncio, asyncio.events, asyncio.tasks, asyncio.unix_events, asyncio.base_events.BaseEventLoop,
-                  asyncio.selector_events.BaseSelectorEventLoop)
+                  asyncio.selector_events.BaseSelectorEventLoop, asyncio.events.BaseDefaultEventLoopPolicy)
         patch = REGISTRY.outcomes["asyncio"].patch
         patch.undo()
         before = [dict(vars(each)) for each in places]
