@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from .findings import Measured
 from .measuring import LENGTH, OPERATIONS, Probe, measure, one_line
@@ -18,6 +18,8 @@ VARIABLES: Final = ("DATABASE_URL", "REDIS_URL")
 POSTGRESQL, MYSQL = f"SELECT pg_sleep({LENGTH})", f"SELECT SLEEP({LENGTH})"
 #: What waits in each kind of database, by the names of Django's backends and SQLAlchemy's dialects.
 SLEEPS: Final = {"postgresql": POSTGRESQL, "mysql": MYSQL, "mariadb": MYSQL}
+#: Names of options that are text, though they may look like numbers.
+CREDENTIALS: Final = frozenset({"user", "password", "passwd"})
 NO_KEY: Final = "hublet-doctor-no-such-key"
 
 
@@ -62,7 +64,8 @@ def probes_of_dsn(origin: str, text: str, operations: int) -> Iterator[tuple[str
     url = urlsplit(text)
     scheme, _, driver = url.scheme.partition("+")
     drivers = DRIVERS.get({"postgres": "postgresql", "mariadb": "mysql", "rediss": "redis"}.get(scheme, scheme), {})
-    names = [driver] if driver in drivers else [each for each in drivers if find_spec(each.partition(".")[0])]
+    named = [each for each in drivers if each.lower() == driver]  # a scheme is given in small letters
+    names = named or [each for each in drivers if find_spec(each.partition(".")[0])]
     names = [each for each in names if each in sys.modules] or names
     if not names:
         known = ", ".join(DRIVERS)
@@ -77,8 +80,11 @@ def refuse(reason: str) -> tuple[Probe, int]:
     raise ValueError(reason)
 
 
-def parts(url: SplitResult, names: Mapping[str, str], **others: Any) -> dict[str, Any]:
-    """The arguments for a driver's connect: what each part of a DSN is called there."""
+def parts(url: SplitResult, names: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments for a driver's connect: what each part of a DSN is called there, and its query as it is.
+
+    Raises ValueError where the query is no list of `name=value`, or names one twice.
+    """
     found = {
         "host": url.hostname or "127.0.0.1",
         "port": url.port,
@@ -86,7 +92,29 @@ def parts(url: SplitResult, names: Mapping[str, str], **others: Any) -> dict[str
         "password": unquote(url.password or ""),
         "database": unquote(url.path.lstrip("/")),
     }
-    return {names.get(name, name): value for name, value in found.items() if value} | others
+    return {names.get(name, name): value for name, value in found.items() if value} | query_of(url)
+
+
+def query_of(url: SplitResult) -> dict[str, Any]:
+    """The options in a DSN's query. Numbers (of seconds, say) are numbers, but not those of who asks."""
+    pairs = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query))
+    options = dict(pairs)
+    if len(options) < len(pairs):
+        raise ValueError("the query of the DSN names an option twice")
+    return {
+        name: int(value) if value.isdecimal() and name not in CREDENTIALS else value for name, value in options.items()
+    }
+
+
+def connected(module: str, url: SplitResult, names: Mapping[str, str]) -> Any:
+    """A connection of a driver's. Raises what that does, and says where it was given options that it does not take."""
+    arguments = parts(url, names)
+    try:
+        return import_module(module).connect(**arguments)
+    except TypeError as error:
+        if not url.query:
+            raise
+        raise ValueError(f"{module} does not take {', '.join(query_of(url))} from the DSN's query: {error}") from error
 
 
 def database_probe(name: str, connect: Callable[[], Any], statement: str) -> Probe:
@@ -103,14 +131,12 @@ def database_probe(name: str, connect: Callable[[], Any], statement: str) -> Pro
 
 def postgresql(module: str, **names: str) -> Callable[[str, SplitResult], Probe]:
     """A driver for PostgreSQL."""
-    return lambda name, url: database_probe(
-        name, lambda: import_module(module).connect(**parts(url, names)), POSTGRESQL
-    )
+    return lambda name, url: database_probe(name, lambda: connected(module, url, names), POSTGRESQL)
 
 
 def mysql(module: str, **names: str) -> Callable[[str, SplitResult], Probe]:
     """A driver for MySQL and MariaDB."""
-    return lambda name, url: database_probe(name, lambda: import_module(module).connect(**parts(url, names)), MYSQL)
+    return lambda name, url: database_probe(name, lambda: connected(module, url, names), MYSQL)
 
 
 def redis(name: str, url: SplitResult) -> Probe:

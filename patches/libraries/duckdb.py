@@ -12,10 +12,8 @@ from collections.abc import Callable
 from functools import partial, update_wrapper
 from typing import Any, Final
 
-from gevent import getcurrent
-from gevent._hub_local import get_hub_if_exists
-
 from ...runtime.offload import Lane, offload
+from .yielding import may_yield
 
 CALL: Final = compile("hublet_call()", "<duckdb>", "eval")
 #: By the identity of a connection, which is not hashable by its own; an entry goes with its connection.
@@ -67,7 +65,6 @@ def called(through: Callable[..., Any], call: Callable[[], Any]) -> Any:
     caller = sys._getframe(1).f_back
     variables = {**(caller.f_locals if caller else {}), "hublet_call": call}
     global_variables = caller.f_globals if caller else {}
-    hub = get_hub_if_exists()
-    if hub is None or getcurrent() is hub:
+    if not may_yield():
         return eval(CALL, global_variables, variables)  # noqa: S307
     return through(eval, CALL, global_variables, variables)

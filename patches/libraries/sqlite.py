@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from sqlite3 import Connection as NativeConnection
@@ -37,6 +36,7 @@ from ...runtime.limits import SQLITE_BACKUP_PAGES, SQLITE_INSTRUCTIONS, SQLITE_L
 from ...runtime.offload import has_hub_to_yield_to, this_thread
 from .lock_pauses import pause, pause_before
 from .sqlite_long import is_long, known, off_loaded, remember
+from .sqlite_scripts import executed_whole, statements
 from .subclasses import cooperative
 
 T = TypeVar("T")
@@ -283,12 +283,6 @@ class Cursor(NativeCursor):
         return row
 
 
-def executed_whole(cursor: NativeCursor, sql: str) -> None:
-    """Execute a statement to its end, which may be a commit that has to wait."""
-    cursor.execute(sql)
-    deque(cursor, 0)
-
-
 def executed_again(cursor: Cursor, statement: tuple[str, Any], fetch: Callable[..., T], *args: Any) -> T:
     """Execute a statement again that has been rolled back before a row of it was returned, and fetch."""
     NativeCursor.execute(cursor, *statement)
@@ -366,18 +360,6 @@ def busy_timeout(connection: Connection, milliseconds: str | None) -> str:
     if milliseconds is not None:
         connection.hublet_timeout = max(0, int(milliseconds)) / 1000
     return f"SELECT {round(connection.hublet_timeout * 1000)} AS timeout"
-
-
-def statements(script: str) -> Iterator[str]:
-    """The statements of a script, one by one; the last may be incomplete."""
-    begun = ""
-    for piece in re.split(r"(?<=;)", script):
-        begun += piece
-        if sqlite3.complete_statement(begun):
-            yield begun
-            begun = ""
-    if begun.strip():
-        yield begun
 
 
 def connect(*args: Any, **kwargs: Any) -> Any:

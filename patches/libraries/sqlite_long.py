@@ -1,7 +1,7 @@
 """Which SQLite statements have proved long, and how those run on native threads.
 
 Only on connections whose application has allowed other threads (`check_same_thread=False`). A greenlet that is killed
-or times out meanwhile interrupts the statement, and goes on when it has ended.
+or times out meanwhile interrupts the statement, and goes on when it has ended; at once if it has not begun.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import gevent
 
-from ...runtime.limits import SQLITE_LONG_STATEMENTS
+from ...runtime.limits import RETRY_LONGEST, SQLITE_LONG_STATEMENTS
 from ...runtime.offload import offload
 from .borrowed_file import outcome
 
@@ -36,15 +36,26 @@ def is_long(sql: str) -> bool:
 
 
 def off_loaded(connection: sqlite3.Connection, call: Callable[..., T], *args: Any) -> T:
-    """Make a call that can be interrupted, on a native thread. Raises what it raises, or what is thrown meanwhile."""
-    running = gevent.spawn(outcome, lambda: offload(call, *args))
+    """Make a call that can be interrupted, on a native thread. Raises what it raises, or what is thrown meanwhile.
+
+    If it still waits for a thread then, it is never made.
+    """
+    first: dict[str, str] = {}  # to come: the thread to make the call, or the greenlet to give it up
+
+    def begin() -> T | None:
+        return call(*args) if first.setdefault("is", "thread") == "thread" else None
+
+    running = gevent.spawn(outcome, lambda: offload(begin))
     thrown: BaseException | None = None
     while not running.ready():
         try:
-            running.join()
+            running.join(None if thrown is None else RETRY_LONGEST)
         except BaseException as error:
             thrown = thrown or error
-            connection.interrupt()
+        if thrown is not None:
+            if first.setdefault("is", "greenlet") == "greenlet":
+                break
+            connection.interrupt()  # again and again: SQLite forgets it while no statement runs
     if thrown is not None:
         raise thrown
     result, failure = running.get()

@@ -57,7 +57,22 @@ def test_a_driver_is_measured_against_its_server(redis_port: int, tmp_path: Path
     assert done.returncode == 1  # what was to be measured could not be
 
 
-@pytest.mark.parametrize("dsn, problem", [("gopher://x", "gopher: is none of postgresql, mysql, redis")])
+@pytest.mark.parametrize(
+    "dsn, problem",
+    [
+        ("gopher://x", "gopher: is none of postgresql, mysql, redis"),
+        ("postgresql+psycopg2://127.0.0.1:1/x?sslmode=nonsense", 'invalid sslmode value: "nonsense"'),
+        ("postgresql+psycopg://127.0.0.1:1/x?sslmode=nonsense", 'invalid sslmode value: "nonsense"'),
+        (
+            "postgresql+pg8000://127.0.0.1:1/x?sslmode=require",
+            "pg8000.dbapi does not take sslmode from the DSN's query",
+        ),
+        ("postgresql+pg8000://127.0.0.1:1/x?sslmode", "bad query field: 'sslmode'"),
+        ("mysql+pymysql://127.0.0.1:1/x?connect_timeout=0", "connect_timeout should be >0"),
+        ("mysql+MySQLdb://127.0.0.1:1/x?no_such_option=1", "MySQLdb does not take no_such_option from the DSN's query"),
+        ("mysql+pymysql://127.0.0.1:1/x?charset=utf8&charset=latin1", "names an option twice"),
+    ],
+)
 def test_what_nobody_understands(dsn: str, problem: str) -> None:
     (found,) = probe_all([dsn])
     assert found.verdict == "failed"
@@ -74,3 +89,12 @@ def test_a_dsn_becomes_the_arguments_that_a_driver_takes() -> None:
         "dbname": "shop",
     }
     assert parts(urlsplit("mysql://localhost"), {}) == {"host": "localhost"}
+    query = "charset=utf8mb4&connect_timeout=5&host=%2Frun%2Fdb&password=007&init_command="
+    assert parts(urlsplit(f"mysql://me:secret@db.example/?{query}"), {}) == {
+        "host": "/run/db",
+        "user": "me",
+        "password": "007",
+        "charset": "utf8mb4",
+        "connect_timeout": 5,
+        "init_command": "",
+    }

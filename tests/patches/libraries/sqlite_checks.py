@@ -9,18 +9,23 @@ import time
 import unittest
 from _sqlite3 import Connection as NativeConnection
 from _sqlite3 import Cursor as NativeCursor
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import gevent
 from gevent import Timeout
 from gevent.monkey import get_original
 from hublet.patches.libraries import sqlite, sqlite_long
 from hublet.patches.patching import REGISTRY
+from hublet.runtime.limits import SQLITE_BACKUP_PAGES, SQLITE_INSTRUCTIONS, SQLITE_LONG_SLICES, SQLITE_SLICE
+from hublet.runtime.offload import POOL
 
-from .probe import assert_no_stall, assert_yields, fails
+from .probe import assert_no_stall, assert_yields, fails, killed_inside
 
+native_sleep: Callable[[float], None] = get_original("time", "sleep")
 names = itertools.count()
 LONG = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) SELECT count(*) FROM n"
 #: Of CPython's own suite: a thread is a greenlet of the same native thread, which SQLite has no reason to refuse.
@@ -144,6 +149,21 @@ def check_rows_of_a_script_are_nobodys(_: str) -> None:
     assert cursor.description is None
 
 
+def check_parameters_of_a_script_are_null(_: str) -> None:
+    """As SQLite has them where nobody gives them values."""
+    for connection in (sqlite3.connect(":memory:"), NativeConnection(":memory:")):
+        connection.executescript("""
+            CREATE TABLE t (a, b);
+            INSERT INTO t VALUES (?, '?'); INSERT INTO t VALUES (:a, @b); INSERT INTO t VALUES ($a, 2);
+            BEGIN; INSERT INTO t VALUES (?2, ?1); INSERT INTO t VALUES (?, 3); COMMIT;
+        """)
+        rows = connection.execute("SELECT * FROM t").fetchall()
+        assert rows == [(None, "?"), (None, None), (None, 2), (None, None), (None, 3)], rows
+        with fails(sqlite3.ProgrammingError, "Incorrect number of bindings"):
+            connection.execute("SELECT ?")
+        connection.close()
+
+
 def check_a_script_leaves_its_transaction_open(folder: str) -> None:
     connection = sqlite3.connect(database(folder), isolation_level=None)
     connection.executescript("PRAGMA busy_timeout = 100; BEGIN; INSERT INTO numbers VALUES (1);")
@@ -254,6 +274,86 @@ def check_killed_and_timed_out(folder: str) -> None:
     holder.commit()
     connection.rollback()
     assert connection.execute("SELECT count(*) FROM numbers").fetchone() == (0,)
+
+
+def check_killed_before_a_thread_has_come_to_the_statement(folder: str) -> None:
+    """It ends at once, and the statement is never executed, whatever becomes of the connection."""
+    insert = "INSERT INTO numbers SELECT 1"
+    sqlite_long.remember(insert)
+    connection = sqlite3.connect(database(folder), isolation_level=None, check_same_thread=False)
+    threads = POOL.threads
+    POOL.threads = max(1, POOL.statistics().threads)
+    busy = [gevent.spawn(POOL.call, native_sleep, 0.5) for _ in range(POOL.threads)]
+    gevent.sleep(0.01)
+    try:
+        assert killed_inside(lambda: connection.execute(insert)) < 0.2
+        with fails(Timeout, "0.05"), Timeout(0.05):
+            connection.execute(insert)
+        connection.execute("INSERT INTO numbers VALUES (2)")
+        assert not any(each.ready() for each in busy)
+    finally:
+        POOL.threads = threads
+        gevent.joinall(busy)
+    POOL.call(native_sleep, 0.05)
+    assert connection.execute("SELECT n FROM numbers").fetchall() == [(2,)]
+    connection.execute(insert)
+    assert connection.execute("SELECT n FROM numbers").fetchall() == [(2,), (1,)]
+
+
+def check_the_slices_of_a_statement(folder: str) -> None:
+    """Those that make it long, the time of one, and the instructions between two looks at the clock."""
+    connection = sqlite3.connect(database(folder))
+    for slices in (SQLITE_LONG_SLICES - 1, SQLITE_LONG_SLICES, SQLITE_LONG_SLICES + 1):
+        connection.hublet_sql, connection.hublet_slices_taken = f"SELECT {slices}", 0  # type: ignore[attr-defined]
+        for _ in range(slices):
+            sqlite.turn.is_over()
+            sqlite.turn.began = time.perf_counter() - 1
+            assert not connection._progress()  # type: ignore[attr-defined]
+        assert sqlite_long.is_long(f"SELECT {slices}") == (slices >= SQLITE_LONG_SLICES)
+    gevent.sleep(0.01)
+    assert not sqlite.turn.is_over(), "it has just begun"
+    began = sqlite.turn.began
+    assert began is not None
+    for seconds, over in ((SQLITE_SLICE - 0.0001, False), (SQLITE_SLICE + 0.0001, True)):
+        with patch.object(sqlite, "perf_counter", lambda seconds=seconds: began + seconds):
+            assert sqlite.turn.is_over() is over
+
+
+def looks(connection: sqlite3.Connection, handler: list[int], n: int = 0) -> int:
+    """How often SQLite calls back during a statement: our own handler, or one that is set here for every `n`."""
+    if n:
+        connection.set_progress_handler(lambda: handler.append(1), n)
+    connection.execute(LONG.format(1_000_000)).fetchone()
+    return len(handler)
+
+
+def check_how_often_the_clock_is_looked_at(_: str) -> None:
+    calls: list[int] = []
+
+    class Counting(sqlite3.Connection):
+        def _progress(self) -> bool:
+            calls.append(1)
+            return False
+
+    ours = looks(sqlite3.connect(":memory:", factory=Counting), calls)
+    fewer, as_many, more = (
+        looks(NativeConnection(":memory:"), [], SQLITE_INSTRUCTIONS + difference) for difference in (1, 0, -1)
+    )
+    assert fewer < as_many == ours < more
+
+
+def check_backup_has_a_turn_after_some_pages(_: str) -> None:
+    source = sqlite3.connect(":memory:", isolation_level=None)
+    source.execute("CREATE TABLE pages (content)")
+    turns = list[float]()
+    for pages in (SQLITE_BACKUP_PAGES - 1, SQLITE_BACKUP_PAGES, SQLITE_BACKUP_PAGES + 1):
+        while source.execute("PRAGMA page_count").fetchone()[0] < pages:
+            source.execute("INSERT INTO pages VALUES (zeroblob(4000))")
+        assert source.execute("PRAGMA page_count").fetchone() == (pages,)
+        turns.clear()
+        with patch.object(sqlite, "pause", turns.append):
+            source.backup(sqlite3.connect(":memory:"))
+        assert len(turns) == (2 if pages > SQLITE_BACKUP_PAGES else 1), (pages, turns)
 
 
 def check_a_connection_shared_by_greenlets(folder: str) -> None:

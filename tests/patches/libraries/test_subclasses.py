@@ -1,0 +1,60 @@
+"""Cooperative classes derived from an application's own: which, and how many are remembered."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+from hublet.patches.libraries.subclasses import cooperative
+from hublet.runtime.limits import COOPERATIVE_CLASSES
+
+
+class Ours(sqlite3.Connection):
+    """What a patch would put there."""
+
+    def commit(self) -> None:
+        self.committed = "by ours"
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> Iterator[None]:
+    cooperative.cache_clear()
+    yield
+    cooperative.cache_clear()
+
+
+def made(number: int) -> type:
+    return type(f"Mine{number}", (sqlite3.Connection,), {"number": number})
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_so_many_are_remembered(more: int) -> None:
+    """One that has been forgotten is derived again."""
+    theirs = [made(number) for number in range(COOPERATIVE_CLASSES + more)]
+    derived = [cooperative(each, Ours) for each in theirs]
+    assert cooperative.cache_info().currsize == min(len(theirs), COOPERATIVE_CLASSES)
+    assert cooperative(theirs[-1], Ours) is derived[-1]
+    again = cooperative(theirs[0], Ours)
+    assert (again is derived[0]) == (more <= 0)
+    assert issubclass(again, (theirs[0], Ours))
+    assert again.__name__ == "Mine0"
+
+
+def test_which_classes_are_derived() -> None:
+    class Heir(Ours):
+        pass
+
+    class Other:
+        def commit(self) -> None: ...
+
+    def factory() -> None: ...
+
+    assert cooperative(Heir, Ours) is Heir
+    assert cooperative(sqlite3.Connection, Ours) is Ours
+    assert cooperative(factory, Ours) is factory
+    assert cooperative(bool, Ours) is bool  # it cannot be derived from
+    mine = cooperative(made(1), Ours)(":memory:")
+    mine.commit()
+    assert mine.committed == "by ours"
+    mine.close()
