@@ -99,8 +99,10 @@ class Patch:
         Its former self stays patched, for those who still use it. Raises ImportError or AttributeError.
         """
         if self.distribution and sys.modules.get(self.module) is not self.library:
+            others = sys.stdlib_module_names | {self.module.partition(".")[0]}
             for path in (*(each.by for each in self.replacements), *(each.do for each in self.steps)):
-                sys.modules.pop(path.partition(":")[0], None)  # it refers to that former self
+                if path.partition(":")[0].partition(".")[0] not in others:
+                    sys.modules.pop(path.partition(":")[0], None)  # it refers to that former self
         while self.undoing:
             self.undoing.pop()()
         self._put_in_place()

@@ -111,7 +111,8 @@ def test_a_library_that_is_imported_anew_gets_its_patch_again(
 ) -> None:
     of_version(monkeypatch, "1")
     wrap = Replacement("thelib:wait", "thepatch:wrap", wraps=True)
-    steps = (Step("thepatch:do", "thepatch:undo"),)
+    steps = (Step("thepatch:do", "thepatch:undo"), Step("gc:isenabled", "gc:isenabled"))
+    collector = importlib.import_module("gc")
     made, lines = registry_of(patch(wrap, QUERY, steps=steps, distribution="the-lib", versions=">=1"))
     made.apply()
     first: Any = importlib.import_module("thelib")
@@ -121,6 +122,7 @@ def test_a_library_that_is_imported_anew_gets_its_patch_again(
         assert (thelib.wait(1), thelib.Connection().query("")) == ("blocks elsewhere", "yields")
         assert thelib.CALLS[-1] == "do"
         assert (made.outcomes["thelib"].state, lines) == ("applied", [])
+        assert sys.modules["gc"] is collector
         assert connected.query("") == "yields"  # who holds the former library goes on with it
     made.undo()
     for library in (first, thelib):

@@ -6,8 +6,10 @@ import sqlite3
 from collections.abc import Iterator
 
 import pytest
+from hublet.patches.libraries.psycopg2_large_objects import cooperative_large_object
 from hublet.patches.libraries.subclasses import cooperative
 from hublet.runtime.limits import COOPERATIVE_CLASSES
+from psycopg2.extensions import lobject
 
 
 class Ours(sqlite3.Connection):
@@ -39,6 +41,18 @@ def test_so_many_are_remembered(more: int) -> None:
     assert (again is derived[0]) == (more <= 0)
     assert issubclass(again, (theirs[0], Ours))
     assert again.__name__ == "Mine0"
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_so_many_classes_of_large_objects_are_remembered(more: int) -> None:
+    cooperative_large_object.cache_clear()
+    theirs = [type(f"Mine{number}", (lobject,), {}) for number in range(COOPERATIVE_CLASSES + more)]
+    derived = [cooperative_large_object(each) for each in theirs]
+    assert cooperative_large_object.cache_info().currsize == min(len(theirs), COOPERATIVE_CLASSES)
+    again = cooperative_large_object(theirs[0])
+    assert (again is derived[0]) == (more <= 0)
+    assert issubclass(again, theirs[0])
+    cooperative_large_object.cache_clear()
 
 
 def test_which_classes_are_derived() -> None:
