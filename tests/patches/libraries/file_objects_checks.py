@@ -139,9 +139,7 @@ def check_files_are_what_they_were() -> None:
             assert type(file) is io.BufferedReader
             assert type(file.raw) is io.FileIO
             assert repr(file) == f"<_io.BufferedReader name={path!r}>"
-            assert (
-                str(assert_raises(TypeError, lambda: pickle.dumps(file))) == "cannot pickle '_io.BufferedReader' object"
-            )
+            assert "cannot pickle" in str(assert_raises(TypeError, lambda: pickle.dumps(file)))
             said = str(assert_raises(TypeError, lambda: file.read("a")))  # type: ignore[arg-type]
             assert said == "argument should be integer or None, not 'str'"
             assert_raises(ValueError, lambda: file.read(-2))

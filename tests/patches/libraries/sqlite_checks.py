@@ -7,6 +7,7 @@ import itertools
 import sqlite3
 import time
 import unittest
+import warnings
 from _sqlite3 import Connection as NativeConnection
 from _sqlite3 import Cursor as NativeCursor
 from collections.abc import Callable
@@ -422,6 +423,23 @@ def check_classes(folder: str) -> None:
     assert [row["one"] for row in connection.execute("SELECT 1 AS one")] == [1]
     connection.create_function("double", 1, lambda value: value * 2)
     assert connection.execute("SELECT double(21)").fetchone()[0] == 42
+
+
+def check_arguments_of_connect(_: str) -> None:
+    """By position, too, which CPython 3.13 warns of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        connection = sqlite3.connect(":memory:", 0.1, 0, None, False)
+        assert connection.execute("PRAGMA busy_timeout").fetchone() == (100,)
+        with fails(TypeError):
+            sqlite3.Connection(":memory:", 0.1, timeout=0.1)  # type: ignore[misc]
+        with fails(TypeError):
+            sqlite3.Connection(":memory:", 0.1, 0, None, True, isolation_level=None)  # type: ignore[misc]
+        with fails(TypeError):
+            sqlite3.Connection(":memory:", 0.1, 0, None, True, sqlite3.Connection, 1, False, 1)  # type: ignore[call-arg]
+    assert connection.isolation_level is None
+    assert sqlite3.connect(":memory:", timeout=0.2).execute("PRAGMA busy_timeout").fetchone() == (200,)
+    assert gevent.get_hub().threadpool.apply(lambda: connection.execute("SELECT 1").fetchone()) == (1,)
 
 
 def check_the_suite_of_cpython(_: str) -> None:
