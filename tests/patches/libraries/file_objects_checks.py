@@ -35,9 +35,10 @@ import sys, gevent
 gevent.sleep(0)
 hublet.offload(abs, 1)
 class Last:
-    def __del__(self, open=open, path=sys.argv[1]):
+    def __del__(self, open=open, path=sys.argv[1], write=__import__("os").write):
         with open(path, "wb") as file: file.write(b"x" * (1 << 20))
         with open(path, "rb") as file: print(len(file.read()), flush=True)
+        write(1, b"the end")
 last = Last()
 print("y" * (1 << 20))
 """
@@ -291,7 +292,7 @@ def check_at_the_end_of_the_interpreter_and_on_the_standard_streams() -> None:
                 [sys.executable, "-c", AT_END, path], stdout=out, stderr=subprocess.PIPE, timeout=20, check=False
             )
         assert (done.returncode, done.stderr) == (0, b"")
-        assert Path(output).read_bytes() == b"y" * (1 << 20) + b"\n1048576\n"
+        assert Path(output).read_bytes() == b"y" * (1 << 20) + b"\n1048576\nthe end"
 
 
 def check_a_forked_child_has_its_files() -> None:
