@@ -8,7 +8,7 @@ run mean anything elsewhere.
     launch.py    one server's life                 clients/  load generators, run as processes on their own core
     load.py      one load client's life            signals.py  how all of it is ended early
     runner.py    cases x rounds x servers          apps/     what the servers run
-    schedule.py  the time that there is        postgres.py  the database of a case
+    schedule.py  the time that there is        libraries/  what is measured without a server: patched libraries
     stats.py, ranking.py, targets.py, charts.py, report.py, machine.py, readme.py
                  from samples to docs/benchmarks.md, docs/benchmarks.json, docs/benchmarks/ and README.rst's block
 

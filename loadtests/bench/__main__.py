@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from .cases import CASES
+from .cases import CASES, GROUPS
 from .cases.case import Case, Options
 from .errors import UsageError
 from .machine import arrange_process, describe_machine, require_machine
@@ -49,9 +49,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests.bench",
         description="Compare hublet with the other servers that are installed.",
-        epilog=f"Cases: {', '.join(CASE_NAMES)}. Servers: {', '.join(BY_NAME)}.",
+        epilog=f"Cases: {', '.join(CASE_NAMES)}. Groups of cases: {', '.join(GROUPS)}. Servers: {', '.join(BY_NAME)}.",
     )
-    parser.add_argument("--only", type=names, default=[], metavar="CASES", help="cases to run, by commas; default: all")
+    parser.add_argument(
+        "--only", type=names, default=[], metavar="CASES", help="cases or groups to run, by commas; default: all"
+    )
     parser.add_argument("--servers", type=names, default=[], help="servers to run, by commas; default: each case's own")
     parser.add_argument("--rounds", type=positive, default=DEFAULTS.rounds, help="rounds of each server (%(default)s)")
     parser.add_argument(
@@ -108,10 +110,11 @@ def apply_profile(arguments: argparse.Namespace) -> None:
 
 def choose_cases(wanted: Sequence[str]) -> list[Case]:
     """Give the cases that are wanted by name, or all, in the order of the report."""
-    unknown = sorted(set(wanted) - set(CASE_NAMES))
+    unknown = sorted(set(wanted) - set(CASE_NAMES) - set(GROUPS))
     if unknown:
-        raise UsageError(f"unknown case {', '.join(unknown)}; known are: {', '.join(CASE_NAMES)}")
-    return [case for case in CASES if case.name in wanted or not wanted]
+        raise UsageError(f"unknown case {', '.join(unknown)}; known are: {', '.join([*CASE_NAMES, *GROUPS])}")
+    chosen = {case.name for name in wanted for case in GROUPS.get(name, ())}.union(wanted)
+    return [case for case in CASES if case.name in chosen or not wanted]
 
 
 def show(line: str) -> None:

@@ -98,11 +98,18 @@ def run_case(
     return result
 
 
+def take_sample(case: Case, server: Server, options: Options, directory: Path) -> Sample:
+    """Take one round's figures, of a server that runs for it or of what needs none."""
+    if case.alone is not None:
+        return case.alone(server, options, directory)
+    with running(server, case.app, directory, options.server_core, case.probe) as target:
+        return case.measure(target, options)
+
+
 def run_round(case: Case, server: Server, options: Options, directory: Path, outcome: ServerResult) -> str:
     """Run one round of one server, add it to `outcome`, and return a line about it."""
     try:
-        with running(server, case.app, directory, options.server_core, case.probe) as target:
-            sample = case.measure(target, options)
+        sample = take_sample(case, server, options, directory)
     except RoundFailed as failure:
         outcome.failures.append(failure.reason)
         outcome.errors += failure.errors

@@ -26,6 +26,8 @@ TLS: Final = "tls"  # runs a WSGI application behind the certificate of the case
 WEBSOCKET: Final = "websocket"  # has a program in apps/websocket, which echoes
 DEFLATE: Final = "deflate"  # speaks permessage-deflate
 BROADCAST: Final = "broadcast"  # its program broadcasts
+LIBRARY: Final = "library"  # no server, but a library of which operations are measured
+POOL: Final = "pool"  # nor is this: native threads that calls are made on
 
 GRANIAN_THREADS: Final = "granian 64 threads"  # granian, where requests wait
 

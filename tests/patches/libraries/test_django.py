@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from loadtests.private.postgresql import PostgreSQL
 from tests.integration.served_process import ServedProcess, wait_until
-from tests.patches.libraries.servers.postgresql import PostgreSQL
 
 AT_ONCE = 20
 
