@@ -38,7 +38,7 @@ bench: $(VENV)/.built-bench $(PEERS)/.built  ## parts of the comparison, chosen 
 compare:  ## hublet beside its peers, all of it in 25 minutes (ARGS=--quick: 8, into build/benchmarks): writes docs/benchmarks.*, README.rst's block
 	$(MAKE) bench ARGS="--compare $(ARGS)"
 
-bench-check: $(VENV)/.built-test  ## fail if a request costs over 3 % more instructions than the baseline says
+bench-check: $(VENV)/.built-test  ## fail if a request costs over 3 % more instructions than was ever recorded (ARGS: --update, --accept REASON)
 	$(BIN)/python -m loadtests.instructions $(ARGS)
 
 chaos: $(VENV)/.built-test  ## reloads, killed workers and upgrades under load: writes docs/chaos.md and docs/chaos.json
