@@ -17,6 +17,11 @@ def in_order(result: CaseResult) -> list[ServerResult]:
     return ranked + [outcome for outcome in result.results if not outcome.ranked]
 
 
+def unranked(result: CaseResult) -> list[str]:
+    """Give the names of the servers that are not ranked, and of those that are not installed."""
+    return [outcome.server for outcome in result.results if not outcome.ranked] + result.missing
+
+
 def primary_form(case: Case) -> str:
     """Give the format of a case's primary figure, as a column has it."""
     for column in case.columns:
@@ -37,6 +42,8 @@ def show_extent(case: Case, outcome: ServerResult) -> str:
     found = extent(case, outcome)
     if found is None:
         return ""
+    if len(outcome.samples) == 1:
+        return "one round"
     form = primary_form(case)
     return " to ".join(form.format_map({case.primary: figure}) for figure in found)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from .cases.case import SUBJECT
 from .charts import write_charts
-from .ranking import in_order, not_first, show_extent
+from .ranking import in_order, not_first, show_extent, unranked
 from .runner import CaseResult, ServerResult
 from .stats import ratio
 from .targets import Verdict, judge
@@ -29,6 +29,7 @@ class Run:
     command: str
     rounds: int
     seconds: int
+    seed: int
     machine: dict[str, str]
     versions: dict[str, str]
     results: Sequence[CaseResult]
@@ -51,8 +52,9 @@ def to_markdown(run: Run, charts: Mapping[str, str] = MappingProxyType({})) -> s
         "# Benchmarks",
         f"Written by `{run.command}` on {run.date}. Every server ran alone on one core with the load generator on "
         f"another, for at most {run.rounds} {'round' if run.rounds == 1 else 'rounds'} of {run.seconds} s, "
-        "interleaved; figures are medians over the rounds, with the least and the greatest beside them. A server that "
-        "dropped a request, or failed in a round, is not ranked, however fast it was. "
+        f"interleaved, in an order that is drawn anew for each round (`--seed {run.seed}`). Figures are medians over "
+        "the rounds, with the least and the greatest beside them, and the number of rounds. A server that dropped a "
+        "request, or failed in a round, is not ranked, however fast it was. "
         f'"{SUBJECT} is" says how many times as good {SUBJECT} was, as a ratio '
         "of these medians: such ratios can be compared with those of other machines, the figures themselves cannot. "
         "The load generators ask again only after the answer (coordinated omission): while a server serves some of its "
@@ -85,11 +87,14 @@ def case_section(result: CaseResult, chart: str | None = None) -> str:
     else:
         ratios = (f"{subject} is" for subject in case.subjects)
         columns = (column.heading for column in case.columns)
-        headings = ("#", "Server", *columns, "least to greatest", *ratios, "Errors", "Failed rounds")
+        measured = "Server" if case.alone is None else "Measured"
+        headings = ("#", measured, *columns, "least to greatest", *ratios, "Errors", "Rounds")
         ordered = enumerate(in_order(result), 1)
         parts.append(table(headings, (server_row(result, outcome, place) for place, outcome in ordered)))
     if chart:
         parts.append(f"![{case.title}]({chart})")
+    if case.curves and (left_out := unranked(result)):
+        parts.append(f"Without a curve, since not ranked: {', '.join(left_out)}.")
     if result.missing:
         parts.append(f"Not installed, so not compared: {', '.join(result.missing)}.")
     reasons = [f"- {o.server}: {reason}" for o in result.results for reason in dict.fromkeys(o.failures)]
@@ -103,10 +108,23 @@ def server_row(result: CaseResult, outcome: ServerResult, place: int) -> tuple[s
     case = result.case
     summary = outcome.summary(case)
     cells = [column.form.format_map(summary) if summary else "" for column in case.columns]
-    failed = f"{len(outcome.failures)} of {len(outcome.failures) + len(outcome.samples)}" if outcome.failures else "0"
     ratios = (ratio_cell(result, subject, outcome) for subject in case.subjects)
     ranked = str(place) if outcome.ranked else "not ranked"
-    return (ranked, outcome.server, *cells, show_extent(case, outcome), *ratios, f"{outcome.errors:,}", failed)
+    return (
+        ranked,
+        outcome.server,
+        *cells,
+        show_extent(case, outcome),
+        *ratios,
+        f"{outcome.errors:,}",
+        rounds_cell(outcome),
+    )
+
+
+def rounds_cell(outcome: ServerResult) -> str:
+    """Write how many rounds a server had, and how many of them failed."""
+    count = len(outcome.failures) + len(outcome.samples)
+    return f"{len(outcome.failures)} of {count} failed" if outcome.failures else f"{count}"
 
 
 def ratio_cell(result: CaseResult, name: str, outcome: ServerResult) -> str:
@@ -133,6 +151,7 @@ def to_json(run: Run) -> dict[str, Any]:
         "command": run.command,
         "rounds": run.rounds,
         "seconds": run.seconds,
+        "seed": run.seed,
         "machine": run.machine,
         "versions": run.versions,
         "targets": [verdict_json(result.case.name, v) for result in run.results for v in judge(result)],

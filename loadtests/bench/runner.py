@@ -1,7 +1,11 @@
-"""Runs cases: rounds outside, servers inside, so that a change of the machine's speed touches all of them alike."""
+"""Runs cases: rounds outside, servers inside, so that a change of the machine's speed touches all of them alike.
+
+The order of the servers is drawn anew for each round: none always comes first, or always after the same other one.
+"""
 
 from __future__ import annotations
 
+import random
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +20,7 @@ from .servers.server import Server
 from .stats import Sample, summarise
 
 Progress = Callable[[str], None]
+Entry = tuple[Server, "ServerResult"]
 
 
 @dataclass(slots=True)
@@ -92,10 +97,15 @@ def run_case(
                 if not schedule.has_time_for_round(number):
                     progress(f"{case.name}: its share of the time is used up after {number - 1} rounds")
                     break
-                for server, outcome in zip(present, result.results, strict=True):
+                for server, outcome in drawn(list(zip(present, result.results, strict=True)), case, number, options):
                     shown = run_round(case, server, options, directory, outcome)
                     progress(f"{case.name}, round {number} of {rounds}, {server.name}: {shown}{schedule.left()}")
     return result
+
+
+def drawn(entries: list[Entry], case: Case, number: int, options: Options) -> list[Entry]:
+    """Draw the order of a round; the same seed gives the same one."""
+    return random.Random(f"{options.seed} {case.name} {number}").sample(entries, len(entries))
 
 
 def take_sample(case: Case, server: Server, options: Options, directory: Path) -> Sample:

@@ -15,10 +15,12 @@ import pytest
 from loadtests.bench.cases import CASES
 from loadtests.bench.cases.case import Case, Options, too_few_descriptors
 from loadtests.bench.cases.growth import measured_at
+from loadtests.bench.cases.libraries import costs as library_costs
 from loadtests.bench.errors import RoundFailed, UsageError
 from loadtests.bench.launch import Probe, running, session_members
 from loadtests.bench.runner import choose_servers
 from loadtests.bench.servers import BY_NAME
+from loadtests.bench.servers.libraries import library
 from loadtests.bench.servers.server import WEBSOCKET, Server
 
 ROOT = Path(__file__).parents[2]
@@ -103,6 +105,45 @@ def test_growth_is_measured_at_each_point(tmp_path: Path) -> None:
         sample = measured_at((1, 5))(target, Options(seconds=1, connections=5))
     assert 3 * sample["rate_1"] < sample["rate_5"] < 100
     assert sample["mib_5"] > 10
+
+
+@linux
+@two_cores
+def test_the_libraries_are_measured_on_their_servers(tmp_path: Path) -> None:
+    run = run_bench(
+        "--only", "patches", "--rounds", "1", "--duration", "1", "--output", str(tmp_path), "--servers",
+        "hublet.offload,gevent ThreadPool,psycopg2,PyMySQL,sqlite3,redis,pylibmc,pycurl,python-ldap,pyzmq",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    found = json.loads((tmp_path / "benchmarks.json").read_text())["cases"]
+    figures = {name: {server: entry["summary"] for server, entry in found[name]["servers"].items()} for name in found}
+    assert list(figures["offloading"]) == ["hublet.offload", "gevent ThreadPool"]
+    assert all(each["at_once_us"] > 0 and each["alone_us"] > 0 for each in figures["offloading"].values())
+    assert len(figures["library-costs"]) == len(figures["library-stalls"]) == 8
+    assert all(0 < each["plain_us"] < 1e5 and 0 < each["hublet_us"] < 1e5 for each in figures["library-costs"].values())
+    for name, each in figures["library-stalls"].items():
+        assert each["hublet_elapsed_s"] >= 0.2, name
+        if name in {"PyMySQL", "redis"}:  # they yield as they are
+            assert each["gevent_elapsed_s"] < 4, name
+        else:
+            assert each["gevent_elapsed_s"] >= 4, name
+            assert each["gevent_stall_ms"] >= 3900, name
+            assert each["hublet_elapsed_s"] < each["gevent_elapsed_s"], name
+
+
+@linux
+def test_a_library_whose_server_does_not_answer_fails_alone(tmp_path: Path) -> None:
+    (tmp_path / "addresses.json").write_text(json.dumps({"redis": 1, "directory": str(tmp_path)}))
+    with pytest.raises(RoundFailed, match="the redis client ended early: .*onnection"):
+        library_costs(BY_NAME["redis"], Options(seconds=1), tmp_path)
+
+
+def test_a_library_without_its_server_is_missing_and_says_what_to_install() -> None:
+    without = library("redis", "no-such-server", "redis-server")
+    assert without.version() is None
+    assert "no-such-server is not installed: run tests/install-packages.sh, or install redis-server" in (
+        without.why_missing()
+    )
 
 
 @linux
@@ -194,6 +235,7 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
     case = run_bench("--only", "hello,nothing")
     assert case.returncode == 2
     assert "unknown case nothing; known are: hello, hello-browser" in case.stderr
+    assert "growth, patches" in case.stderr
     server = run_bench("--only", "hello", "--servers", "nobody")
     assert server.returncode == 2
     assert "unknown server nobody; known are: hublet, " in server.stderr
@@ -216,8 +258,11 @@ def test_server_and_load_must_not_share_a_core() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_wanted_servers_run_where_they_are_able_to(case: Case) -> None:
     kind = case.name.partition("-")[0]
-    able = {"ws": "aiohttp", "tls": "gunicorn gevent tls"}.get(kind, "gunicorn gevent")
-    chosen = choose_servers(case, ["nginx", "cheroot", "gunicorn gevent", "gunicorn gevent tls", "aiohttp", "picows"])
+    able = {
+        "ws": "aiohttp", "tls": "gunicorn gevent tls", "library": "redis", "offloading": "gevent ThreadPool",
+    }.get(kind, "gunicorn gevent")  # fmt: skip
+    wanted = ["nginx", "cheroot", "gunicorn gevent", "gunicorn gevent tls", "aiohttp", "picows", "redis"]
+    chosen = choose_servers(case, [*wanted, "gevent ThreadPool"])
     assert all(case.needs in server.abilities for server in chosen)
     assert BY_NAME[able] in chosen
     assert [server.name for server in choose_servers(case, [])] == list(case.servers)

@@ -31,7 +31,8 @@ WAITING_SERVERS: Final = tuple(GRANIAN_THREADS if name == "granian" else name fo
 class Options:
     """How large the run is: `connections` are those of the crowded cases, MiB those of the transfers.
 
-    There are `rounds` of `seconds` each, which begin after `warm_up` seconds.
+    There are `rounds` of `seconds` each, which begin after `warm_up` seconds. `seed` is what the order of the servers
+    in each round is drawn from.
     """
 
     rounds: int = 3
@@ -41,6 +42,7 @@ class Options:
     transfer_mib: int = 1024
     server_core: int = 0
     load_core: int = 1
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,8 @@ STALLS: Final = Case(
     title="Waiting operations of a library",
     method=(
         f"{AT_ONCE} operations of 200 ms at once, each on a connection of its own that is made before: a query that "
-        "sleeps, a wait for a database's lock or for an element of a list, an answer that a proxy passes on late. "
+        "sleeps, a wait for a lock (of SQLite, with `synchronous=OFF`) or for an element of a list, an answer that a "
+        "proxy passes on late. "
         "`gevent` is a process that its `monkey.patch_all` has patched. Operations that yield take 0.2 s "
         f"together, those that block {AT_ONCE} times as long; the stall is the longest time for which nothing else in "
         "the process could run. hublet makes them again for as long as a round is, and the worst counts."
