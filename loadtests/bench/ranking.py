@@ -49,19 +49,28 @@ def show_extent(case: Case, outcome: ServerResult) -> str:
 
 
 def not_first(result: CaseResult) -> str | None:
-    """Say who beats hublet in a case and by how much, or that hublet is not ranked; None where hublet is first."""
+    """Say who beats hublet in a case and by how much, what is slower with it than without, or that it failed.
+
+    None where it is first. Each style of hublet that takes part is held against the others by itself.
+    """
     case = result.case
-    subjects = [outcome for outcome in result.results if outcome.server in case.subjects]
-    if result.skipped or not subjects:
-        return None
-    ours = next((outcome for outcome in in_order(result) if outcome in subjects and outcome.ranked), None)
-    if ours is None:
-        return f"**{case.title}**: {subjects[0].server} is not ranked: {subjects[0].failures[0]}"
-    better = [outcome for outcome in in_order(result) if outcome.ranked and outcome not in subjects]
-    better = [outcome for outcome in better if in_order(result).index(outcome) < in_order(result).index(ours)]
-    if not better:
-        return None
-    return f"**{case.title}**: {'; '.join(describe_lead(case, ours, outcome) for outcome in better)}"
+    found = [words for outcome in result.results if outcome.server in case.subjects for words in leads(result, outcome)]
+    if case.over:
+        found += [
+            f"{outcome.server} takes {outcome.summary(case)[case.primary]:.2f} x the time of {case.over}"
+            for outcome in in_order(result)[::-1]
+            if outcome.ranked and outcome.summary(case)[case.primary] > 1
+        ]
+    return f"**{case.title}**: {'; '.join(found)}" if found else None
+
+
+def leads(result: CaseResult, ours: ServerResult) -> list[str]:
+    """Say which of the others are better than one of ours, or that it is not ranked."""
+    if not ours.ranked:
+        return [f"{ours.server} is not ranked: {ours.failures[0]}"]
+    ordered = in_order(result)
+    before = ordered[: ordered.index(ours)]
+    return [describe_lead(result.case, ours, each) for each in before if each.server not in result.case.subjects]
 
 
 def describe_lead(case: Case, ours: ServerResult, other: ServerResult) -> str:

@@ -1,4 +1,4 @@
-"""The block of README.rst that quotes the measurements: written from the same data files as the report, never by hand.
+"""The block of README.rst that quotes the measurements: written from the same data file as the report, never by hand.
 
 Neither PyPI nor GitHub renders `include`, so the text stands between two comments. `python -m loadtests.bench.readme`
 writes it anew; `make compare` does that at its end.
@@ -7,42 +7,87 @@ writes it anew; `make compare` does that at its end.
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 README: Final = ROOT / "README.rst"
-# The second is of before one run measured everything; where the first has its cases, they count.
-DATA: Final = (ROOT / "docs" / "benchmarks.json", ROOT / "docs" / "benchmarks-websocket" / "benchmarks.json")
+DATA: Final = ROOT / "docs" / "benchmarks.json"
 BEGIN: Final = ".. benchmarks: begin (written by python -m loadtests.bench.readme; do not edit)\n"
 END: Final = ".. benchmarks: end\n"
 TABLE: Final = (
-    ("hello", "Hello, req/s"), ("hello-browser", "to a browser"), ("flask-json", "Flask JSON"), ("flask", "Flask"),
+    ("hello", "Hello, req/s"), ("hello-browser", "to a browser"), ("flask-json", "Flask JSON"),
     ("io-1000", "waiting 50 ms, 1,000 at once"), ("postgres", "PostgreSQL"), ("mixed", "among slow clients"),
 )  # fmt: skip
 FAILED: Final = "failed"  # a round: it dropped requests, or did not come so far
-OURS: Final = ("hublet", "hublet 2 workers", "gunicorn hublet", "hublet callback", "hublet blocking", "hublet tls")
+OURS: Final = (
+    "hublet", "hublet 2 workers", "gunicorn hublet", "hublet callback", "hublet blocking", "hublet tls",
+    "hublet.offload",
+)  # fmt: skip
+COSTS: Final = "library-costs"
+STALLS: Final = "library-stalls"
+WIDTH: Final = 120
 
 Cases = dict[str, Any]
 
 
-def read_cases(paths: tuple[Path, ...] = DATA) -> Cases:
-    """Read the cases of the data files; the first file that has a case counts."""
-    cases: Cases = {}
-    for path in reversed(paths):
-        if path.exists():
-            cases |= json.loads(path.read_text())["cases"]
+def read_cases(path: Path = DATA) -> Cases:
+    """Read the cases of the data file."""
+    cases: Cases = json.loads(path.read_text())["cases"]
     return cases
 
 
 def write_block(cases: Cases) -> str:
-    """Write the block: a table of the cases of requests in a second, and a line for each other case."""
+    """Write the block: where hublet is not first, a table of requests in a second, and a line for each other case."""
     shown = [(name, heading) for name, heading in TABLE if name in cases and cases[name]["servers"]]
     rest = [case for name, case in cases.items() if name not in dict(TABLE)]
-    parts = [figures_table(cases, shown)] if shown else []
+    parts = [losses(cases)]
+    parts += [figures_table(cases, shown)] if shown else []
     parts += ['Elsewhere, as a ratio of medians ("2.00 x" is twice as good as the best of the others):']
-    parts += ["\n".join(line for case in rest if (line := ratio_line(case)))]
+    lines = [ratio_line(case) for case in rest] + [library_line(cases)]
+    parts += ["\n".join(line for line in lines if line)]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def losses(cases: Cases) -> str:
+    """Say in which cases hublet is not first, or was not ranked."""
+    found = []
+    for case in cases.values():
+        if not others(case):
+            continue
+        behind = [f"{times:.2f} x {best}" for _, times, best in ratios(case) if times < 1]
+        failed = [f"{name} failed" for name, entry in case["servers"].items() if name in OURS and not is_ranked(entry)]
+        if behind or failed:
+            found.append(f"{case['title']} ({', '.join(dict.fromkeys([*behind, *failed]))})")
+    if not found:
+        return "hublet is first in every case."
+    return textwrap.fill(f"**Not first:** {'; '.join(found)}.", WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def others(case: Any) -> dict[str, float]:
+    """Give the figures of the servers that are not ours, and ranked."""
+    return {
+        name: float(entry["summary"][case["primary"]])
+        for name, entry in case["servers"].items()
+        if is_ranked(entry) and name not in OURS
+    }
+
+
+def ratios(case: Any) -> list[tuple[str, float, str]]:
+    """Give each of ours that is ranked with its ratio to the best of the others, which is named."""
+    figures = others(case)
+    if not figures:
+        return []
+    best = (max if case["more_is_better"] else min)(figures, key=figures.__getitem__)
+    found = []
+    for name, entry in case["servers"].items():
+        if name in OURS and is_ranked(entry):
+            figure = float(entry["summary"][case["primary"]])
+            above, below = (figure, figures[best]) if case["more_is_better"] else (figures[best], figure)
+            if below:
+                found.append((name, above / below, best))
+    return found
 
 
 def figures_table(cases: Cases, shown: list[tuple[str, str]]) -> str:
@@ -77,16 +122,38 @@ def cell(case: Any, server: str) -> str:
 
 
 def ratio_line(case: Any) -> str | None:
-    """Write how hublet stands to the best of the others, or None where there is nothing to compare."""
-    better = max if case["more_is_better"] else min
-    ranked = {name: e["summary"][case["primary"]] for name, e in case["servers"].items() if is_ranked(e)}
-    ours = {name: figure for name, figure in ranked.items() if name in OURS}
-    others = {name: figure for name, figure in ranked.items() if name not in OURS}
-    if not ours or not others:
+    """Write how hublet, or each style of it, stands to the best of the others; None where nothing can be compared."""
+    found = ratios(case)
+    if not found:
         return None
-    mine, best = better(ours, key=ours.__getitem__), better(others, key=others.__getitem__)
-    above, below = (ours[mine], others[best]) if case["more_is_better"] else (others[best], ours[mine])
-    return f"- {case['title']}: {above / below:.2f} x ({best})" if below else None
+    best = found[0][2]
+    if len(found) == 1:
+        return f"- {case['title']}: {found[0][1]:.2f} x ({best})"
+    styles = ", ".join(f"{name.removeprefix('hublet ')} {times:.2f} x" for name, times, _ in found)
+    return f"- {case['title']}: {styles} ({best})"
+
+
+def library_line(cases: Cases) -> str | None:
+    """Write what patched libraries cost, and for how long they stop the hub."""
+    found = []
+    costs = {name: e["summary"]["times"] for name, e in entries(cases, COSTS)}
+    if costs:
+        least, most = min(costs, key=costs.__getitem__), max(costs, key=costs.__getitem__)
+        found.append(
+            f"a small operation takes {costs[least]:.2f} x ({least}) to {costs[most]:.2f} x ({most}) as long as in "
+            "plain Python"
+        )
+    stalls = {name: e["summary"] for name, e in entries(cases, STALLS)}
+    if stalls:
+        ours, theirs = (max(each[f"{way}_stall_ms"] for each in stalls.values()) for way in ("hublet", "gevent"))
+        found.append(f"20 that wait stop the others for at most {ours:,.0f} ms, with gevent alone for {theirs:,.0f} ms")
+    text = f"- Patched libraries: {'; '.join(found)}"
+    return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False) if found else None
+
+
+def entries(cases: Cases, name: str) -> list[tuple[str, Any]]:
+    """Give the rows of a case that are ranked."""
+    return [(row, entry) for row, entry in cases.get(name, {"servers": {}})["servers"].items() if is_ranked(entry)]
 
 
 def with_block(readme: str, block: str) -> str:
@@ -98,7 +165,7 @@ def with_block(readme: str, block: str) -> str:
     return f"{before}{BEGIN}\n{block}\n{END}{after}"
 
 
-def update_readme(readme: Path = README, data: tuple[Path, ...] = DATA) -> None:
+def update_readme(readme: Path = README, data: Path = DATA) -> None:
     """Write the block anew."""
     readme.write_text(with_block(readme.read_text(encoding="utf-8"), write_block(read_cases(data))), encoding="utf-8")
 

@@ -34,9 +34,16 @@ def test_the_committed_block_is_what_the_committed_data_give() -> None:
     assert readme == with_block(readme, write_block(read_cases()))
 
 
+def test_what_is_lost_comes_first() -> None:
+    assert write_block(CASES).splitlines()[0] == (
+        "**Not first:** Hello (0.83 x bjoern); Idle (0.50 x bjoern); TLS (hublet tls failed)."
+    )
+    assert write_block({"upload": CASES["upload"]}).startswith("hublet is first in every case.\n")
+
+
 def test_the_table_is_in_the_order_of_the_first_case_and_names_who_failed() -> None:
     lines = write_block(CASES).splitlines()
-    assert [line.split() for line in lines[3:6]] == [
+    assert [line.split() for line in lines[5:8]] == [
         ["bjoern", "1,200", "\\-"], ["**hublet**", "1,000", "500"], ["cheroot", "failed", "\\-"],
     ]  # fmt: skip
 
@@ -44,23 +51,37 @@ def test_the_table_is_in_the_order_of_the_first_case_and_names_who_failed() -> N
 def test_other_cases_are_ratios_to_the_best_of_the_others() -> None:
     block = write_block(CASES)
     assert "- Upload: 1.50 x (gunicorn gevent)\n- Idle: 0.50 x (bjoern)\n" in block
-    assert "TLS" not in block
+    assert "- TLS" not in block
     assert "Two workers" not in block  # nobody else takes part
 
 
-def test_a_case_of_the_first_data_file_counts_before_that_of_the_second(tmp_path: Path) -> None:
-    new, old = tmp_path / "new.json", tmp_path / "old.json"
-    new.write_text(json.dumps({"cases": {"upload": case("New")}}))
-    old.write_text(json.dumps({"cases": {"upload": case("Old"), "idle": case("Idle")}}))
-    cases = read_cases((new, old, tmp_path / "missing.json"))
-    assert {name: found["title"] for name, found in cases.items()} == {"upload": "New", "idle": "Idle"}
+def test_each_style_of_hublet_has_its_ratio() -> None:
+    echo = case("Echo", hublet_callback=90, hublet_blocking=150, Node_ws=100, picows=80)
+    block = write_block({"ws-echo-32": echo})
+    assert "- Echo: callback 0.90 x, blocking 1.50 x (Node ws)\n" in block
+    assert block.startswith("**Not first:** Echo (0.90 x Node ws).\n")
+
+
+def test_what_libraries_cost_is_said_with_the_least_and_the_most() -> None:
+    costs = {name: {"summary": {"times": times}, "failures": []} for name, times in (("redis", 1.1), ("mariadb", 3.25))}
+    stalls = {"redis": {"summary": {"hublet_stall_ms": 9.6, "gevent_stall_ms": 4001.0}, "failures": []}}
+    block = write_block(
+        {
+            "library-costs": {"title": "", "primary": "times", "more_is_better": False, "servers": costs},
+            "library-stalls": {"title": "", "primary": "hublet_stall_ms", "more_is_better": False, "servers": stalls},
+        }
+    )
+    assert (
+        "- Patched libraries: a small operation takes 1.10 x (redis) to 3.25 x (mariadb) as long as in plain Python; "
+        "20 that wait stop the others for at most 10 ms, with gevent alone for 4,001 ms\n"
+    ) in block.replace("\n  ", " ")
 
 
 def test_only_the_block_is_changed(tmp_path: Path) -> None:
     readme, data = tmp_path / "README.rst", tmp_path / "data.json"
     readme.write_text(f"Before\n\n{BEGIN}old\n{END}\nAfter\n")
     data.write_text(json.dumps({"cases": CASES}))
-    update_readme(readme, (data,))
+    update_readme(readme, data)
     assert readme.read_text() == f"Before\n\n{BEGIN}\n{write_block(CASES)}\n{END}\nAfter\n"
     with pytest.raises(ValueError, match="has no"):
         with_block("nothing", "block")

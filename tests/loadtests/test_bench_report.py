@@ -87,6 +87,25 @@ def test_a_hublet_that_drops_requests_is_said_not_to_be_ranked() -> None:
     assert not_first(result) == "**Hello, World!**: hublet is not ranked: read 3"
 
 
+def test_each_style_of_hublet_is_held_against_the_others() -> None:
+    figures = {"megabytes": 1.0, "p50_ms": 1.0, "p99_ms": 2.0, "spread": 2.0, "client_cpu": 0.5}
+    rates = {"hublet callback": 90.0, "hublet blocking": 300.0, "websockets": 100.0}
+    result = CaseResult(DEFLATED, [ServerResult(name, [{"rate": rate, **figures}]) for name, rate in rates.items()])
+    assert not_first(result) == (
+        f"**{DEFLATED.title}**: websockets has 100 against 90, hublet callback is 0.90 x as good"
+    )
+
+
+def test_what_takes_longer_with_hublet_than_without_is_said_among_the_losses() -> None:
+    case = next(case for case in CASES if case.name == "library-costs")
+    times = {"redis": 0.9, "psycopg2": 1.5, "sqlite3": 3.0}
+    result = CaseResult(case, [ServerResult(name, [{"times": each}]) for name, each in times.items()])
+    assert not_first(result) == (
+        f"**{case.title}**: sqlite3 takes 3.00 x the time of plain Python; "
+        "psycopg2 takes 1.50 x the time of plain Python"
+    )
+
+
 def test_less_is_better_where_the_case_says_so() -> None:
     idle = next(case for case in CASES if case.name == "idle")
     figures = {"connections": 10.0, "before_mib": 1.0, "during_mib": 2.0}

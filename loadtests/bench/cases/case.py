@@ -102,7 +102,8 @@ class Case:
     `seconds` is what a round takes more than others do, for the estimate of the time left, and `enough` says how many
     rounds will do, where the figure hardly varies. `curves` are the points that were measured, and what there is to
     plot over them: headings by the names of figures, which end in the point. `bars` are figures to plot side by
-    side, in `bars_unit`, with what they are.
+    side, in `bars_unit`, with what they are. Where there are no subjects, and the primary figure is how many times as
+    much hublet takes as something else, that is `over`.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Case:
     curves: tuple[tuple[int, ...], Mapping[str, str]] | None = None
     bars: Mapping[str, str] | None = None
     bars_unit: str = ""
+    over: str = ""
 
 
 def too_few_descriptors(options: Options) -> str | None:
