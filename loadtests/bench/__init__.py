@@ -9,10 +9,10 @@ run mean anything elsewhere.
     load.py      one load client's life            signals.py  how all of it is ended early
     runner.py    cases x rounds x servers          apps/     what the servers run
     schedule.py  the time that there is        libraries/  what is measured without a server: patched libraries
-    stats.py, ranking.py, targets.py, charts.py, report.py, machine.py, readme.py
+    stats.py, ranking.py, targets.py, charts.py, report.py, machine.py, quotes.py
                  from samples to docs/benchmarks.md, docs/benchmarks.json, docs/benchmarks/ and README.rst's block
 
 `make bench` runs parts (--only, --servers, --rounds, --duration) and prints them; `make compare` runs all within a
-bounded time (--compare) and writes. The other servers have an environment of their own, whose interpreter BENCH_PEERS
-names; without it they are looked for in this one.
+bounded time (--compare) and writes. hublet and the other servers have an environment each, whose interpreters
+BENCH_HUBLET and BENCH_PEERS name; without these they are looked for in this one.
 """

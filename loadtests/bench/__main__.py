@@ -15,7 +15,7 @@ from .cases import CASES, GROUPS
 from .cases.case import Case, Options
 from .errors import UsageError
 from .machine import arrange_process, describe_machine, require_machine
-from .readme import README, update_readme
+from .quotes import DOCUMENTS, update_documents
 from .report import Run, to_markdown, write_report
 from .runner import CaseResult, choose_servers, run_case
 from .schedule import Schedule
@@ -174,8 +174,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for path in write_report(run, arguments.output):
             show(f"wrote {path}")
         if arguments.output == DOCS:
-            update_readme()
-            show(f"wrote {README.name}'s block")
+            update_documents()
+            show(f"wrote the blocks of {', '.join(path.name for path in DOCUMENTS)}")
     return 0 if all(is_complete(result) for result in run.results) else 1
 
 

@@ -13,6 +13,7 @@ from .cases.case import SUBJECT
 from .charts import write_charts
 from .ranking import in_order, not_first, show_extent, unranked
 from .runner import CaseResult, ServerResult
+from .servers.server import LIBRARY
 from .stats import ratio
 from .targets import Verdict, judge
 
@@ -87,7 +88,7 @@ def case_section(result: CaseResult, chart: str | None = None) -> str:
     else:
         ratios = (f"{subject} is" for subject in case.subjects)
         columns = (column.heading for column in case.columns)
-        measured = "Server" if case.alone is None else "Measured"
+        measured = "Library" if case.needs == LIBRARY else "Server"
         headings = ("#", measured, *columns, "least to greatest", *ratios, "Errors", "Rounds")
         ordered = enumerate(in_order(result), 1)
         parts.append(table(headings, (server_row(result, outcome, place) for place, outcome in ordered)))

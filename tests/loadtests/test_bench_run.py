@@ -15,12 +15,10 @@ import pytest
 from loadtests.bench.cases import CASES
 from loadtests.bench.cases.case import Case, Options, too_few_descriptors
 from loadtests.bench.cases.growth import measured_at
-from loadtests.bench.cases.libraries import costs as library_costs
 from loadtests.bench.errors import RoundFailed, UsageError
 from loadtests.bench.launch import Probe, running, session_members
 from loadtests.bench.runner import choose_servers
 from loadtests.bench.servers import BY_NAME
-from loadtests.bench.servers.libraries import library
 from loadtests.bench.servers.server import WEBSOCKET, Server
 
 ROOT = Path(__file__).parents[2]
@@ -45,10 +43,10 @@ asyncio.run(main())
 """
 
 
-def run_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_bench(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "loadtests.bench", *arguments],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 
@@ -105,45 +103,6 @@ def test_growth_is_measured_at_each_point(tmp_path: Path) -> None:
         sample = measured_at((1, 5))(target, Options(seconds=1, connections=5))
     assert 3 * sample["rate_1"] < sample["rate_5"] < 100
     assert sample["mib_5"] > 10
-
-
-@linux
-@two_cores
-def test_the_libraries_are_measured_on_their_servers(tmp_path: Path) -> None:
-    run = run_bench(
-        "--only", "patches", "--rounds", "1", "--duration", "1", "--output", str(tmp_path), "--servers",
-        "hublet.offload,gevent ThreadPool,psycopg2,PyMySQL,sqlite3,redis,pylibmc,pycurl,python-ldap,pyzmq",
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    found = json.loads((tmp_path / "benchmarks.json").read_text())["cases"]
-    figures = {name: {server: entry["summary"] for server, entry in found[name]["servers"].items()} for name in found}
-    assert list(figures["offloading"]) == ["hublet.offload", "gevent ThreadPool"]
-    assert all(each["at_once_us"] > 0 and each["alone_us"] > 0 for each in figures["offloading"].values())
-    assert len(figures["library-costs"]) == len(figures["library-stalls"]) == 8
-    assert all(0 < each["plain_us"] < 1e5 and 0 < each["hublet_us"] < 1e5 for each in figures["library-costs"].values())
-    for name, each in figures["library-stalls"].items():
-        assert each["hublet_elapsed_s"] >= 0.2, name
-        if name in {"PyMySQL", "redis"}:  # they yield as they are
-            assert each["gevent_elapsed_s"] < 4, name
-        else:
-            assert each["gevent_elapsed_s"] >= 4, name
-            assert each["gevent_stall_ms"] >= 3900, name
-            assert each["hublet_elapsed_s"] < each["gevent_elapsed_s"], name
-
-
-@linux
-def test_a_library_whose_server_does_not_answer_fails_alone(tmp_path: Path) -> None:
-    (tmp_path / "addresses.json").write_text(json.dumps({"redis": 1, "directory": str(tmp_path)}))
-    with pytest.raises(RoundFailed, match="the redis client ended early: .*onnection"):
-        library_costs(BY_NAME["redis"], Options(seconds=1), tmp_path)
-
-
-def test_a_library_without_its_server_is_missing_and_says_what_to_install() -> None:
-    without = library("redis", "no-such-server", "redis-server")
-    assert without.version() is None
-    assert "no-such-server is not installed: run tests/install-packages.sh, or install redis-server" in (
-        without.why_missing()
-    )
 
 
 @linux
@@ -266,6 +225,16 @@ def test_wanted_servers_run_where_they_are_able_to(case: Case) -> None:
     assert all(case.needs in server.abilities for server in chosen)
     assert BY_NAME[able] in chosen
     assert [server.name for server in choose_servers(case, [])] == list(case.servers)
+
+
+def test_interpreters_that_differ_are_refused(tmp_path: Path) -> None:
+    other = tmp_path / "python"
+    other.write_text("#!/bin/sh\necho CPython 2.7.18\n")
+    other.chmod(0o755)
+    refused = run_bench("--only", "hello", BENCH_PEERS=str(other))
+    assert refused.returncode == 2
+    assert "would run on different interpreters (BENCH_HUBLET CPython 3." in refused.stderr
+    assert "BENCH_PEERS CPython 2.7.18)" in refused.stderr
 
 
 def test_an_unknown_server_is_a_usage_error() -> None:

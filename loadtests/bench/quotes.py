@@ -1,20 +1,22 @@
-"""The block of README.rst that quotes the measurements: written from the same data file as the report, never by hand.
+"""The blocks of README.rst and docs/patches.rst that quote the measurements, written from the report's data file.
 
-Neither PyPI nor GitHub renders `include`, so the text stands between two comments. `python -m loadtests.bench.readme`
-writes it anew; `make compare` does that at its end.
+Neither PyPI nor GitHub renders `include`, so each stands between two comments. `python -m loadtests.bench.quotes`
+writes them anew; `make compare` does that at its end.
 """
 
 from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 README: Final = ROOT / "README.rst"
+PATCHES: Final = ROOT / "docs" / "patches.rst"
 DATA: Final = ROOT / "docs" / "benchmarks.json"
-BEGIN: Final = ".. benchmarks: begin (written by python -m loadtests.bench.readme; do not edit)\n"
+BEGIN: Final = ".. benchmarks: begin (written by python -m loadtests.bench.quotes; do not edit)\n"
 END: Final = ".. benchmarks: end\n"
 TABLE: Final = (
     ("hello", "Hello, req/s"), ("hello-browser", "to a browser"), ("flask-json", "Flask JSON"),
@@ -27,6 +29,11 @@ OURS: Final = (
 )  # fmt: skip
 COSTS: Final = "library-costs"
 STALLS: Final = "library-stalls"
+POOLS: Final = "offloading"
+COST_HEADINGS: Final = (
+    "Library", "plain Python, us", "gevent, us", "hublet, us", "hublet, 20 at once, us", "stall, gevent, ms",
+    "stall, hublet, ms",
+)  # fmt: skip
 WIDTH: Final = 120
 
 Cases = dict[str, Any]
@@ -96,6 +103,11 @@ def figures_table(cases: Cases, shown: list[tuple[str, str]]) -> str:
     ordered = sorted(servers, key=lambda server: -rate_of(cases[shown[0][0]], server))
     rows = [("Server", *(heading for _, heading in shown))]
     rows += [(f"**{s}**" if s in OURS else s, *(cell(cases[case], s) for case, _ in shown)) for s in ordered]
+    return simple_table(rows)
+
+
+def simple_table(rows: Sequence[Sequence[str]]) -> str:
+    """Write a simple table of reStructuredText; the first row has the headings."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     rule = "  ".join("=" * width for width in widths)
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -151,24 +163,47 @@ def library_line(cases: Cases) -> str | None:
     return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False) if found else None
 
 
+def write_costs(cases: Cases) -> str:
+    """Write the block of docs/patches.rst: a row for each library, and what a call on a native thread costs."""
+    stalls = {name: entry["summary"] for name, entry in entries(cases, STALLS)}
+    rows: list[tuple[str, ...]] = [COST_HEADINGS]
+    for name, entry in entries(cases, COSTS):
+        figures = [f"{entry['summary'][each]:,.1f}" for each in ("plain_us", "gevent_us", "hublet_us", "at_once_us")]
+        waits = [f"{stalls[name][f'{way}_stall_ms']:,.0f}" if name in stalls else "\\-" for way in ("gevent", "hublet")]
+        rows.append((name, *figures, *waits))
+    if len(rows) == 1:
+        return "``make compare`` has not measured them yet.\n"
+    calls = {name: entry["summary"] for name, entry in entries(cases, POOLS)}
+    offloaded = [
+        f"{name}: {found['alone_us']:.1f} us in sequence, {found['at_once_us']:.1f} us each at once"
+        for name, found in calls.items()
+    ]
+    return simple_table(rows) + "\n" + (f"\nA call on a native thread: {'; '.join(offloaded)}.\n" if offloaded else "")
+
+
 def entries(cases: Cases, name: str) -> list[tuple[str, Any]]:
     """Give the rows of a case that are ranked."""
     return [(row, entry) for row, entry in cases.get(name, {"servers": {}})["servers"].items() if is_ranked(entry)]
 
 
-def with_block(readme: str, block: str) -> str:
+DOCUMENTS: Final[Mapping[Path, Callable[[Cases], str]]] = {README: write_block, PATCHES: write_costs}
+
+
+def with_block(document: str, block: str) -> str:
     """Put the block between its comments. Raises ValueError where they are not there."""
-    before, begin, rest = readme.partition(BEGIN)
+    before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"README.rst has no {BEGIN.strip()!r} and {END.strip()!r}")
+        raise ValueError(f"the document has no {BEGIN.strip()!r} and {END.strip()!r}: the block stands between them")
     return f"{before}{BEGIN}\n{block}\n{END}{after}"
 
 
-def update_readme(readme: Path = README, data: Path = DATA) -> None:
-    """Write the block anew."""
-    readme.write_text(with_block(readme.read_text(encoding="utf-8"), write_block(read_cases(data))), encoding="utf-8")
+def update_documents(data: Path = DATA, documents: Mapping[Path, Callable[[Cases], str]] = DOCUMENTS) -> None:
+    """Write the block of each document anew."""
+    cases = read_cases(data)
+    for path, write in documents.items():
+        path.write_text(with_block(path.read_text(encoding="utf-8"), write(cases)), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    update_readme()
+    update_documents()

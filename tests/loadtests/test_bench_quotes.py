@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.bench.readme import BEGIN, END, README, Cases, read_cases, update_readme, with_block, write_block
+from loadtests.bench.quotes import (
+    BEGIN,
+    DOCUMENTS,
+    END,
+    Cases,
+    read_cases,
+    update_documents,
+    with_block,
+    write_block,
+    write_costs,
+)
 
 
 def case(title: str, more_is_better: bool = True, **figures: float | None) -> dict[str, object]:
@@ -29,9 +39,26 @@ CASES: Cases = {
 }
 
 
-def test_the_committed_block_is_what_the_committed_data_give() -> None:
-    readme = README.read_text(encoding="utf-8")
-    assert readme == with_block(readme, write_block(read_cases()))
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_the_committed_block_is_what_the_committed_data_give(path: Path) -> None:
+    document = path.read_text(encoding="utf-8")
+    assert document == with_block(document, DOCUMENTS[path](read_cases()))
+
+
+def test_each_library_has_a_row_with_what_was_measured_of_it() -> None:
+    costs = {"plain_us": 38.04, "gevent_us": 40.0, "hublet_us": 1234.5, "at_once_us": 30.0, "times": 1.5}
+    waits = {"hublet_stall_ms": 9.6, "gevent_stall_ms": 4001.0}
+    calls = {"alone_us": 22.46, "at_once_us": 4.0}
+    cases: Cases = {
+        "library-costs": {"servers": {name: {"summary": costs, "failures": []} for name in ("psycopg2", "apsw")}},
+        "library-stalls": {"servers": {"psycopg2": {"summary": waits, "failures": []}}},
+        "offloading": {"servers": {"hublet.offload": {"summary": calls, "failures": []}}},
+    }
+    lines = write_costs(cases).splitlines()
+    assert lines[3].split() == ["psycopg2", "38.0", "40.0", "1,234.5", "30.0", "4,001", "10"]
+    assert lines[4].split()[-2:] == ["\\-", "\\-"]
+    assert lines[-1] == "A call on a native thread: hublet.offload: 22.5 us in sequence, 4.0 us each at once."
+    assert write_costs({}) == "``make compare`` has not measured them yet.\n"
 
 
 def test_what_is_lost_comes_first() -> None:
@@ -81,7 +108,7 @@ def test_only_the_block_is_changed(tmp_path: Path) -> None:
     readme, data = tmp_path / "README.rst", tmp_path / "data.json"
     readme.write_text(f"Before\n\n{BEGIN}old\n{END}\nAfter\n")
     data.write_text(json.dumps({"cases": CASES}))
-    update_readme(readme, data)
+    update_documents(data, {readme: write_block})
     assert readme.read_text() == f"Before\n\n{BEGIN}\n{write_block(CASES)}\n{END}\nAfter\n"
     with pytest.raises(ValueError, match="has no"):
         with_block("nothing", "block")
