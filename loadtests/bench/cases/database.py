@@ -40,7 +40,8 @@ POSTGRES: Final = Case(
     title="PostgreSQL query",
     method=(
         f"One row by its primary key through psycopg2 and at most {POOL_SIZE} connections; a private PostgreSQL on the "
-        "load generator's core; where gevent has patched the server, psycopg2 waits through a callback of gevent's. "
+        "load generator's core; where gevent has patched the server, psycopg2 waits through a callback of gevent's, "
+        "and under hublet as its own patch makes it. "
         "wrk, one thread, 64 keep-alive connections."
     ),
     app="loadtests.bench.apps.postgres:query",
