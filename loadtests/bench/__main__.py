@@ -144,7 +144,8 @@ def run_comparison(arguments: argparse.Namespace, command: str) -> Run:
     schedule = Schedule([(case, len(servers)) for case, servers in chosen], options, budget)
     show(f"about {schedule.remaining_seconds() / 60:.0f} minutes")
     results = [run_case(case, servers, options, show, schedule) for case, servers in chosen if servers]
-    compared = {server.name: server.version() or "not installed" for _, servers in chosen for server in servers}
+    compared = list({server.name: server for _, servers in chosen for server in servers}.values())
+    versions = {server.name: server.version() or "not installed" for server in compared}
     return Run(
         date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         command=command,
@@ -152,7 +153,13 @@ def run_comparison(arguments: argparse.Namespace, command: str) -> Run:
         seconds=options.seconds,
         seed=options.seed,
         machine=machine,
-        versions=compared | {"load generator": program("wrk", "--version")() or "wrk is not installed"},
+        commands={
+            server.name: f"`{' '.join(server.command)}`"
+            for _, servers in chosen
+            for server in servers
+            if server.command
+        },
+        versions=versions | {"load generator": program("wrk", "--version")() or "wrk is not installed"},
         results=results,
     )
 

@@ -16,7 +16,7 @@ from .runner import CaseResult
 OURS: Final = "#c0392b"
 OTHERS: Final = "#7f8c8d"
 # Of figures side by side: those that hublet's name begins, and the others.
-GROUPED: Final = {True: (OURS, "#e6b0aa"), False: ("#d5d8dc", OTHERS)}
+GROUPED: Final = {True: (OURS, "#e6b0aa"), False: (OTHERS, "#d5d8dc")}
 COLOURS: Final = (OURS, "#2c3e50", "#2980b9", "#27ae60", "#8e44ad", "#d35400", "#16a085", "#7f8c8d")
 # Text stays text, and the same data gives the same bytes.
 matplotlib.rcParams["svg.fonttype"] = "none"
@@ -53,12 +53,15 @@ def draw_groups(result: CaseResult) -> Figure:
     figure = Figure(figsize=(8, 1.2 + 0.2 * len(outcomes) * (len(case.bars) + 1)), layout="constrained")
     axes = figure.subplots()
     height = 0.8 / len(case.bars)
+    shown = [outcome.summary(case)[name] for outcome in outcomes if outcome.ranked for name in case.bars]
     colours = {ours: iter(GROUPED[ours]) for ours in GROUPED}
     for number, (name, label) in enumerate(case.bars.items()):
         places = [place + 0.4 - (number + 0.5) * height for place in range(len(outcomes))]
         values = [outcome.summary(case)[name] if outcome.ranked else math.nan for outcome in outcomes]
         axes.barh(places, values, height, label=label, color=next(colours[label.startswith(SUBJECT)]))
     axes.set_xscale("log")
+    axes.set_xlim(left=10 ** math.floor(math.log10(max(min(shown, default=1), 1e-3))))
+    axes.margins(y=0.01)
     axes.set_yticks(range(len(outcomes)), [outcome.server for outcome in outcomes])
     axes.set_xlabel(f"{case.bars_unit}, less is better")
     left_out = unranked(result)

@@ -24,7 +24,7 @@ CHARTS: Final = "benchmarks"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A whole run: when, how and on what, and the result of every case."""
+    """A whole run: when, how and on what, and the result of every case. `commands` are those of the servers."""
 
     date: str
     command: str
@@ -33,6 +33,7 @@ class Run:
     seed: int
     machine: dict[str, str]
     versions: dict[str, str]
+    commands: dict[str, str]
     results: Sequence[CaseResult]
 
 
@@ -65,8 +66,14 @@ def to_markdown(run: Run, charts: Mapping[str, str] = MappingProxyType({})) -> s
         "## Targets",
         table(("Target", "Aim", "Measured", "Verdict"), [verdict_row(v) for r in run.results for v in judge(r)]),
         *(case_section(result, charts.get(result.case.name)) for result in run.results),
-        "## Versions and machine",
-        table(("", ""), [*run.versions.items(), *run.machine.items()]),
+        "## Servers",
+        "`$python` is the interpreter of the environment that has hublet, `$peers` that of the others.",
+        table(
+            ("Name", "Version", "Started by"),
+            [(name, version, run.commands.get(name, "")) for name, version in run.versions.items()],
+        ),
+        "## Machine",
+        table(("", ""), list(run.machine.items())),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -155,6 +162,7 @@ def to_json(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "machine": run.machine,
         "versions": run.versions,
+        "commands": run.commands,
         "targets": [verdict_json(result.case.name, v) for result in run.results for v in judge(result)],
         "cases": {result.case.name: case_json(result) for result in run.results},
     }

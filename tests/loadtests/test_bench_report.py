@@ -28,6 +28,7 @@ def make_run(*results: CaseResult) -> Run:
     return Run(
         date="2026-01-02 03:04 UTC", command="python -m loadtests.bench --rounds 3", rounds=3, seconds=4, seed=7,
         machine={"processor": "A processor"}, versions={"bjoern": "bjoern 3.2.2", "fastwsgi": "not installed"},
+        commands={"bjoern": "`$peers -c bjoern`"},
         results=results,
     )  # fmt: skip
 
@@ -143,7 +144,8 @@ def test_markdown_tells_how_where_and_when_it_was_run() -> None:
     assert "at most 3 rounds of 4 s" in text
     assert "(`--seed 7`)" in text
     assert "| processor | A processor |" in text
-    assert "| fastwsgi | not installed |" in text
+    assert "| bjoern | bjoern 3.2.2 | `$peers -c bjoern` |" in text
+    assert "| fastwsgi | not installed |  |" in text
 
 
 def test_a_skipped_case_says_why_in_place_of_a_table() -> None:
