@@ -153,12 +153,7 @@ def run_comparison(arguments: argparse.Namespace, command: str) -> Run:
         seconds=options.seconds,
         seed=options.seed,
         machine=machine,
-        commands={
-            server.name: f"`{' '.join(server.command)}`"
-            for _, servers in chosen
-            for server in servers
-            if server.command
-        },
+        commands={server.name: f"`{' '.join(server.command)}`" for server in compared if server.command},
         versions=versions | {"load generator": program("wrk", "--version")() or "wrk is not installed"},
         results=results,
     )

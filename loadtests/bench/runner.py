@@ -6,8 +6,10 @@ The order of the servers is drawn anew for each round: none always comes first, 
 from __future__ import annotations
 
 import random
+import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,18 +90,24 @@ def run_case(
             progress(f"{case.name}: {server.name} is not installed. {server.why_missing()}".rstrip())
     present = [server for server in servers if server.name not in result.missing]
     result.results = [ServerResult(server.name) for server in present]
-    with tempfile.TemporaryDirectory(prefix="hublet-bench-") as name:
-        directory = Path(name)
-        case.prepare(options, directory)
-        with case.beside(options, directory):
-            rounds = schedule.rounds(case)
-            for number in range(1, rounds + 1):
-                if not schedule.has_time_for_round(number):
-                    progress(f"{case.name}: its share of the time is used up after {number - 1} rounds")
-                    break
-                for server, outcome in drawn(list(zip(present, result.results, strict=True)), case, number, options):
-                    shown = run_round(case, server, options, directory, outcome)
-                    progress(f"{case.name}, round {number} of {rounds}, {server.name}: {shown}{schedule.left()}")
+    with ExitStack() as beside:
+        folder = tempfile.TemporaryDirectory(prefix="hublet-bench-", ignore_cleanup_errors=True)
+        directory = Path(beside.enter_context(folder))
+        try:
+            case.prepare(options, directory)
+            beside.enter_context(case.beside(options, directory))
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            result.skipped = f"what it needs beside the servers failed: {error}"
+            progress(f"{case.name}: skipped: {result.skipped}")
+            return result
+        rounds = schedule.rounds(case)
+        for number in range(1, rounds + 1):
+            if not schedule.has_time_for_round(number):
+                progress(f"{case.name}: its share of the time is used up after {number - 1} rounds")
+                break
+            for server, outcome in drawn(list(zip(present, result.results, strict=True)), case, number, options):
+                shown = run_round(case, server, options, directory, outcome)
+                progress(f"{case.name}, round {number} of {rounds}, {server.name}: {shown}{schedule.left()}")
     return result
 
 

@@ -40,7 +40,7 @@ def unprivileged(command: Sequence[str]) -> list[str]:
 @contextmanager
 def folder() -> Iterator[Path]:
     """A folder that the server's account owns. Its path is short: sockets of a server lie in it."""
-    with tempfile.TemporaryDirectory(prefix="hublet-") as name:
+    with tempfile.TemporaryDirectory(prefix="hublet-", ignore_cleanup_errors=True) as name:
         if os.geteuid() == 0:
             shutil.chown(name, ACCOUNT)
         yield Path(name)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from loadtests.bench.cases import libraries
 from loadtests.bench.cases.case import Options
 from loadtests.bench.cases.libraries import costs, measured_in_process
 from loadtests.bench.errors import RoundFailed
@@ -66,6 +68,16 @@ def test_a_library_whose_server_does_not_answer_fails_alone(tmp_path: Path) -> N
     (tmp_path / "addresses.json").write_text(json.dumps({"redis": 1, "directory": str(tmp_path)}))
     with pytest.raises(RoundFailed, match="the redis client ended early: .*onnection"):
         costs(BY_NAME["redis"], Options(seconds=1), tmp_path)
+
+
+@linux
+def test_a_library_that_hangs_fails_its_round_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libraries, "PATIENCE", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        addresses = {"redis": silent.getsockname()[1], "directory": str(tmp_path)}
+        (tmp_path / "addresses.json").write_text(json.dumps(addresses))
+        with pytest.raises(RoundFailed, match="the redis client said nothing within 1 s"):
+            costs(BY_NAME["redis"], Options(seconds=1), tmp_path)
 
 
 def test_a_library_without_its_server_is_missing_and_says_what_to_install() -> None:

@@ -101,6 +101,17 @@ def test_an_obstacle_skips_the_whole_case(order: list[str]) -> None:
     assert lines == ["hello: skipped: it rains"]
 
 
+def test_what_cannot_be_started_beside_the_servers_skips_the_case(order: list[str]) -> None:
+    @contextmanager
+    def broken(options: Options, directory: Path) -> Iterator[None]:
+        raise RuntimeError("mariadbd does not come up")
+        yield
+
+    result, lines = run(SERVERS, 2, beside=broken)
+    assert result.skipped == "what it needs beside the servers failed: mariadbd does not come up"
+    assert (order, lines) == ([], [f"hello: skipped: {result.skipped}"])
+
+
 @pytest.mark.parametrize("name", ["io-100", "io-1000", "postgres", "mixed"])
 def test_servers_with_threads_have_as_many_as_the_others_where_requests_wait(name: str) -> None:
     (found,) = (case for case in CASES if case.name == name)

@@ -17,13 +17,14 @@ from .case import Case, Column, Options, Target
 # A part of a round's seconds for each way of patching, since an operation takes microseconds.
 PART: Final = 0.2
 MOST_STALL: Final = 50.0  # milliseconds
+PATIENCE: Final = 40.0  # seconds; twenty operations that block take four
 NAMES: Final = tuple(server.name for server in LIBRARIES)
 
 
 def measured_in_process(kind: str, name: str, way: str, seconds: float, directory: Path, core: int) -> Answer:
     """Run the process that measures, on the servers' core. Raises RoundFailed with its last words."""
     command = (sys.executable, "-m", "loadtests.bench.libraries.measure", kind, name, way, str(seconds), str(directory))
-    with program(name, "taskset", "-c", str(core), *command) as process:
+    with program(name, "taskset", "-c", str(core), *command, patience=PATIENCE) as process:
         return process.read_answer()
 
 
