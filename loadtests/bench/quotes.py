@@ -63,13 +63,19 @@ def losses(cases: Cases) -> str:
     for case in cases.values():
         if not others(case):
             continue
-        behind = [f"{times:.2f} x {best}" for _, times, best in ratios(case) if times < 1]
+        styles = ratios(case)
+        behind = [f"{style_of(name, len(styles))}{times:.2f} x {best}" for name, times, best in styles if times < 1]
         failed = [f"{name} failed" for name, entry in case["servers"].items() if name in OURS and not is_ranked(entry)]
         if behind or failed:
-            found.append(f"{case['title']} ({', '.join(dict.fromkeys([*behind, *failed]))})")
+            found.append(f"{case['title']} ({', '.join([*behind, *failed])})")
     if not found:
         return "hublet is first in every case."
     return textwrap.fill(f"**Not first:** {'; '.join(found)}.", WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def style_of(name: str, count: int) -> str:
+    """Name one of ours, where there are several in a case."""
+    return f"{name.removeprefix('hublet ')} " if count > 1 else ""
 
 
 def others(case: Any) -> dict[str, float]:
@@ -139,9 +145,7 @@ def ratio_line(case: Any) -> str | None:
     if not found:
         return None
     best = found[0][2]
-    if len(found) == 1:
-        return f"- {case['title']}: {found[0][1]:.2f} x ({best})"
-    styles = ", ".join(f"{name.removeprefix('hublet ')} {times:.2f} x" for name, times, _ in found)
+    styles = ", ".join(f"{style_of(name, len(found))}{times:.2f} x" for name, times, _ in found)
     return f"- {case['title']}: {styles} ({best})"
 
 
@@ -178,7 +182,8 @@ def write_costs(cases: Cases) -> str:
         f"{name}: {found['alone_us']:.1f} us in sequence, {found['at_once_us']:.1f} us each at once"
         for name, found in calls.items()
     ]
-    return simple_table(rows) + "\n" + (f"\nA call on a native thread: {'; '.join(offloaded)}.\n" if offloaded else "")
+    text = textwrap.fill(f"A call on a native thread: {'; '.join(offloaded)}.", WIDTH) if offloaded else ""
+    return f"{simple_table(rows)}\n\n{text}".rstrip() + "\n"
 
 
 def entries(cases: Cases, name: str) -> list[tuple[str, Any]]:

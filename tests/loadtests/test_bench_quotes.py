@@ -86,7 +86,7 @@ def test_each_style_of_hublet_has_its_ratio() -> None:
     echo = case("Echo", hublet_callback=90, hublet_blocking=150, Node_ws=100, picows=80)
     block = write_block({"ws-echo-32": echo})
     assert "- Echo: callback 0.90 x, blocking 1.50 x (Node ws)\n" in block
-    assert block.startswith("**Not first:** Echo (0.90 x Node ws).\n")
+    assert block.startswith("**Not first:** Echo (callback 0.90 x Node ws).\n")
 
 
 def test_what_libraries_cost_is_said_with_the_least_and_the_most() -> None:
