@@ -52,15 +52,8 @@ def to_markdown(run: Run, charts: Mapping[str, str] = MappingProxyType({})) -> s
     losses = [f"- {loss}" for result in run.results if (loss := not_first(result))]
     parts = [
         "# Benchmarks",
-        f"Written by `{run.command}` on {run.date}. Every server ran alone on one core with the load generator on "
-        f"another, for at most {run.rounds} {'round' if run.rounds == 1 else 'rounds'} of {run.seconds} s, "
-        f"interleaved, in an order that is drawn anew for each round (`--seed {run.seed}`). Figures are medians over "
-        "the rounds, with the least and the greatest beside them, and the number of rounds. A server that dropped a "
-        "request, or failed in a round, is not ranked, however fast it was. "
-        f'"{SUBJECT} is" says how many times as good {SUBJECT} was, as a ratio '
-        "of these medians: such ratios can be compared with those of other machines, the figures themselves cannot. "
-        "The load generators ask again only after the answer (coordinated omission): while a server serves some of its "
-        "connections and neglects others, p50 and p99 are mostly those of the former.",
+        f"Written by `{run.command}` on {run.date}. {summary(run)}",
+        how_to_read(run),
         f"## Where {SUBJECT} is not first",
         "\n".join(losses) or "Nowhere in this run.",
         "## Targets",
@@ -78,12 +71,41 @@ def to_markdown(run: Run, charts: Mapping[str, str] = MappingProxyType({})) -> s
     return "\n\n".join(parts) + "\n"
 
 
+def summary(run: Run) -> str:
+    """Say in how many cases hublet is first, and how many targets it misses."""
+    raced = [each for each in run.results if each.case.subjects and not each.skipped]
+    first = sum(not_first(each) is None for each in raced)
+    verdicts = [verdict for each in run.results for verdict in judge(each) if verdict.met is not None]
+    missed = sum(verdict.met is False for verdict in verdicts)
+    return (
+        f"{SUBJECT} is first in {first} of {len(raced)} cases, in every style of it that takes part, and misses "
+        f"{missed} of {len(verdicts)} targets that were measured."
+    )
+
+
+def how_to_read(run: Run) -> str:
+    """Say how it was measured, and what the figures can be used for."""
+    rounds = "1 round" if run.rounds == 1 else f"{run.rounds} rounds"
+    lines = (
+        f"Every server ran alone on one core with the load generator on another, for at most {rounds} of "
+        f"{run.seconds} s, interleaved, in an order that is drawn anew for each round (`--seed {run.seed}`).",
+        "Figures are medians over the rounds, with the least and the greatest beside them, and the number of rounds.",
+        "A server that dropped a request, or failed in a round, is not ranked, however fast it was.",
+        f'"{SUBJECT} is" says how many times as good {SUBJECT} was, as a ratio of these medians: such ratios can be '
+        "compared with those of other machines, the figures themselves cannot.",
+        "The load generators ask again only after the answer (coordinated omission): while a server serves some of its "
+        "connections and neglects others, p50 and p99 are mostly those of the former.",
+    )
+    return "\n".join(f"- {line}" for line in lines)
+
+
 def verdict_row(verdict: Verdict) -> tuple[str, ...]:
     """Write a target's row: what it is, the aim, what was measured, the verdict."""
     target = verdict.target
     unit = " x" if target.over else f" {target.unit}" if target.unit else ""
     measured = "" if verdict.measured is None else f"{verdict.measured:,.4g}{unit}"
-    return (target.text, f"{target.sense} {target.bound:g}{unit}", measured, verdict.text)
+    text = f"**{verdict.text}**" if verdict.met is False else verdict.text
+    return (target.text, f"{target.sense} {target.bound:g}{unit}", measured, text)
 
 
 def case_section(result: CaseResult, chart: str | None = None) -> str:

@@ -62,6 +62,14 @@ def test_a_server_that_drops_requests_is_not_ranked_however_fast() -> None:
     assert "Nowhere in this run." in text
 
 
+def test_the_first_lines_count_what_was_won_and_missed() -> None:
+    results = [ServerResult("hublet", [sample(1000)]), ServerResult("gunicorn gevent", [sample(600)])]
+    lost = CaseResult(BROWSER, [ServerResult("hublet", [sample(1000)]), ServerResult("bjoern", [sample(2000)])])
+    text = to_markdown(make_run(CaseResult(FLASK, results), lost))
+    assert "hublet is first in 1 of 2 cases, in every style of it that takes part, and misses 2 of 2 targets" in text
+    assert "| Flask JSON, over gunicorn gevent | at least 2.5 x | 1.667 x | **missed by 33%** |" in text.splitlines()
+
+
 def test_where_hublet_loses_the_report_says_to_whom_and_by_how_much() -> None:
     result = CaseResult(
         HELLO,
