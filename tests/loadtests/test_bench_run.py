@@ -22,6 +22,7 @@ from loadtests.bench.servers import BY_NAME
 from loadtests.bench.servers.server import WEBSOCKET, Server
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 120.0  # seconds
 HELLO = CASES[0]
 WRONG_SERVER = Server(
     "wrong", ("$python", "-m", "http.server", "--bind", "$host", "$port"), lambda: "1.0", frozenset({"wsgi"})
@@ -44,10 +45,16 @@ asyncio.run(main())
 
 
 def run_bench(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "loadtests.bench", *arguments],
-        cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "loadtests.bench", *arguments]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as bench:
+        try:
+            output, errors = bench.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            bench.terminate()  # so that it ends what it has started
+            pytest.fail(f"not done after {PATIENCE:g} s: {bench.communicate()[1]}")
+    return subprocess.CompletedProcess(command, bench.returncode, output, errors)
 
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="cores are pinned and /proc is read")
