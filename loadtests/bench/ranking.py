@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .cases.case import Case
+from .cases.case import SUBJECT, Case
 from .runner import CaseResult, ServerResult
 from .stats import ratio
 
@@ -56,11 +56,12 @@ def not_first(result: CaseResult) -> str | None:
     case = result.case
     found = [words for outcome in result.results if outcome.server in case.subjects for words in leads(result, outcome)]
     if case.over:
-        found += [
-            f"{outcome.server} takes {outcome.summary(case)[case.primary]:.2f} x the time of {case.over}"
+        slower = [
+            f"{outcome.summary(case)[case.primary]:.2f} x with {outcome.server}"
             for outcome in in_order(result)[::-1]
             if outcome.ranked and outcome.summary(case)[case.primary] > 1
         ]
+        found += [f"{SUBJECT} takes more time than {case.over}: {', '.join(slower)}"] if slower else []
     return f"**{case.title}**: {'; '.join(found)}" if found else None
 
 
