@@ -6,15 +6,16 @@ import argparse
 import datetime
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from .cases import CASES
+from .cases import CASES, GROUPS
 from .cases.case import Case, Options
 from .errors import UsageError
 from .machine import arrange_process, describe_machine, require_machine
-from .readme import README, update_readme
+from .quotes import DOCUMENTS, update_documents
 from .report import Run, to_markdown, write_report
 from .runner import CaseResult, choose_servers, run_case
 from .schedule import Schedule
@@ -25,8 +26,8 @@ from .signals import end_on_signals
 DOCS: Final = Path("docs")
 ROUGH: Final = Path("build/benchmarks")  # one round is not for publishing
 DEFAULTS: Final = Options()
-# What --compare stands for. Two cores do about the half of the rounds of three in time: the schedule chooses.
-WHOLE: Final = {"rounds": 3, "duration": 1, "transfer_mib": 256, "budget": 25}
+# What --compare stands for. All three rounds take about half an hour; the schedule leaves out what does not fit.
+WHOLE: Final = {"rounds": 3, "duration": 1, "transfer_mib": 256, "budget": 35}
 QUICK: Final = {"rounds": 1, "duration": 1, "transfer_mib": 128, "warm_up": 0, "budget": 8, "connections": 1000}
 CASE_NAMES: Final = tuple(case.name for case in CASES)
 
@@ -49,9 +50,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests.bench",
         description="Compare hublet with the other servers that are installed.",
-        epilog=f"Cases: {', '.join(CASE_NAMES)}. Servers: {', '.join(BY_NAME)}.",
+        epilog=f"Cases: {', '.join(CASE_NAMES)}. Groups of cases: {', '.join(GROUPS)}. Servers: {', '.join(BY_NAME)}.",
     )
-    parser.add_argument("--only", type=names, default=[], metavar="CASES", help="cases to run, by commas; default: all")
+    parser.add_argument(
+        "--only", type=names, default=[], metavar="CASES", help="cases or groups to run, by commas; default: all"
+    )
     parser.add_argument("--servers", type=names, default=[], help="servers to run, by commas; default: each case's own")
     parser.add_argument("--rounds", type=positive, default=DEFAULTS.rounds, help="rounds of each server (%(default)s)")
     parser.add_argument(
@@ -79,11 +82,16 @@ def make_parser() -> argparse.ArgumentParser:
         help=f"where the report is written; default: only printed, and {DOCS} with --compare",
     )  # fmt: skip
     parser.add_argument(
-        "--budget", type=positive, metavar="MIN", help="leave out rounds, but for the first, that would take longer"
-    )
+        "--budget", type=positive, metavar="MIN",
+        help=f"leave out rounds, but for the first, that would take longer; {WHOLE['budget']} with --compare",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=int, default=None, metavar="N",
+        help="what the order of the servers in each round is drawn from; default: the time. The report has it",
+    )  # fmt: skip
     parser.add_argument(
         "--compare", action="store_true",
-        help="the whole matrix within 25 minutes; writes docs/benchmarks.* and README.rst's block (make compare)",
+        help=f"the whole matrix within {WHOLE['budget']} minutes; writes {DOCS}/benchmarks.* and README.rst's block",
     )  # fmt: skip
     parser.add_argument(
         "--quick", action="store_true", help=f"with --compare: one short round of each, in 8 minutes, into {ROUGH}"
@@ -108,10 +116,11 @@ def apply_profile(arguments: argparse.Namespace) -> None:
 
 def choose_cases(wanted: Sequence[str]) -> list[Case]:
     """Give the cases that are wanted by name, or all, in the order of the report."""
-    unknown = sorted(set(wanted) - set(CASE_NAMES))
+    unknown = sorted(set(wanted) - set(CASE_NAMES) - set(GROUPS))
     if unknown:
-        raise UsageError(f"unknown case {', '.join(unknown)}; known are: {', '.join(CASE_NAMES)}")
-    return [case for case in CASES if case.name in wanted or not wanted]
+        raise UsageError(f"unknown case {', '.join(unknown)}; known are: {', '.join([*CASE_NAMES, *GROUPS])}")
+    chosen = {case.name for name in wanted for case in GROUPS.get(name, ())}.union(wanted)
+    return [case for case in CASES if case.name in chosen or not wanted]
 
 
 def show(line: str) -> None:
@@ -125,6 +134,7 @@ def run_comparison(arguments: argparse.Namespace, command: str) -> Run:
         rounds=arguments.rounds, seconds=arguments.duration, warm_up=arguments.warm_up,
         connections=arguments.connections,
         transfer_mib=arguments.transfer_mib, server_core=arguments.server_core, load_core=arguments.load_core,
+        seed=int(time.time()) if arguments.seed is None else arguments.seed,
     )  # fmt: skip
     chosen = [(case, choose_servers(case, arguments.servers)) for case in choose_cases(arguments.only)]
     require_machine(options)
@@ -134,14 +144,17 @@ def run_comparison(arguments: argparse.Namespace, command: str) -> Run:
     schedule = Schedule([(case, len(servers)) for case, servers in chosen], options, budget)
     show(f"about {schedule.remaining_seconds() / 60:.0f} minutes")
     results = [run_case(case, servers, options, show, schedule) for case, servers in chosen if servers]
-    compared = {server.name: server.version() or "not installed" for _, servers in chosen for server in servers}
+    compared = list({server.name: server for _, servers in chosen for server in servers}.values())
+    versions = {server.name: server.version() or "not installed" for server in compared}
     return Run(
         date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         command=command,
         rounds=options.rounds,
         seconds=options.seconds,
+        seed=options.seed,
         machine=machine,
-        versions=compared | {"load generator": program("wrk", "--version")() or "wrk is not installed"},
+        commands={server.name: f"`{' '.join(server.command)}`" for server in compared if server.command},
+        versions=versions | {"load generator": program("wrk", "--version")() or "wrk is not installed"},
         results=results,
     )
 
@@ -163,8 +176,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for path in write_report(run, arguments.output):
             show(f"wrote {path}")
         if arguments.output == DOCS:
-            update_readme()
-            show(f"wrote {README.name}'s block")
+            update_documents()
+            show(f"wrote the blocks of {', '.join(path.name for path in DOCUMENTS)}")
     return 0 if all(is_complete(result) for result in run.results) else 1
 
 

@@ -10,11 +10,13 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from .cases.case import SUBJECT
-from .ranking import extent, in_order
+from .ranking import extent, in_order, unranked
 from .runner import CaseResult
 
 OURS: Final = "#c0392b"
 OTHERS: Final = "#7f8c8d"
+# Of figures side by side: those that hublet's name begins, and the others.
+GROUPED: Final = {True: (OURS, "#e6b0aa"), False: (OTHERS, "#d5d8dc")}
 COLOURS: Final = (OURS, "#2c3e50", "#2980b9", "#27ae60", "#8e44ad", "#d35400", "#16a085", "#7f8c8d")
 # Text stays text, and the same data gives the same bytes.
 matplotlib.rcParams["svg.fonttype"] = "none"
@@ -27,13 +29,45 @@ def write_charts(results: list[CaseResult], directory: Path) -> dict[str, Path]:
     written = {}
     for result in results:
         if any(outcome.samples for outcome in result.results):
-            figure = draw_curves(result) if result.case.curves else draw_bars(result)
+            figure = draw(result)
             path = directory / f"{result.case.name}.svg"
             figure.savefig(path, format="svg", metadata={"Date": None})
             # matplotlib leaves blanks at the ends of lines, which reviews complain of.
             path.write_text("\n".join(line.rstrip() for line in path.read_text().splitlines()) + "\n")
             written[result.case.name] = path
     return written
+
+
+def draw(result: CaseResult) -> Figure:
+    """Draw a case in the way that suits it."""
+    if result.case.curves:
+        return draw_curves(result)
+    return draw_groups(result) if result.case.bars else draw_bars(result)
+
+
+def draw_groups(result: CaseResult) -> Figure:
+    """Draw several figures of each row side by side, on a logarithmic axis."""
+    case = result.case
+    assert case.bars is not None
+    outcomes = in_order(result)[::-1]
+    figure = Figure(figsize=(8, 1.2 + 0.2 * len(outcomes) * (len(case.bars) + 1)), layout="constrained")
+    axes = figure.subplots()
+    height = 0.8 / len(case.bars)
+    shown = [outcome.summary(case)[name] for outcome in outcomes if outcome.ranked for name in case.bars]
+    colours = {ours: iter(GROUPED[ours]) for ours in GROUPED}
+    for number, (name, label) in enumerate(case.bars.items()):
+        places = [place + 0.4 - (number + 0.5) * height for place in range(len(outcomes))]
+        values = [outcome.summary(case)[name] if outcome.ranked else math.nan for outcome in outcomes]
+        axes.barh(places, values, height, label=label, color=next(colours[label.startswith(SUBJECT)]))
+    axes.set_xscale("log")
+    axes.set_xlim(left=10 ** math.floor(math.log10(max(min(shown, default=1), 1e-3))))
+    axes.margins(y=0.01)
+    axes.set_yticks(range(len(outcomes)), [outcome.server for outcome in outcomes])
+    axes.set_xlabel(f"{case.bars_unit}, less is better")
+    left_out = unranked(result)
+    axes.set_title(case.title + (f"\nfailed or not installed: {', '.join(left_out)}" if left_out else ""))
+    axes.legend(fontsize="small")
+    return figure
 
 
 def draw_bars(result: CaseResult) -> Figure:
@@ -76,5 +110,8 @@ def draw_curves(result: CaseResult) -> Figure:
         axes.set_yscale("log")
         axes.set_title(heading)
         axes.legend(fontsize="small")
-    figure.suptitle(result.case.title)
+    left_out = unranked(result)
+    figure.suptitle(
+        result.case.title + (f"\nnot ranked, so without a curve: {', '.join(left_out)}" if left_out else "")
+    )
     return figure

@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,7 +22,7 @@ from string import Template
 from typing import Final
 
 from .errors import RoundFailed
-from .servers.server import PEERS, SEARCH_PATH, Server
+from .servers.server import HUBLET, PEERS, SEARCH_PATH, Server
 from .signals import signals_held
 
 HOST: Final = "127.0.0.1"
@@ -121,7 +120,7 @@ def template_values(app: str, directory: Path, port: int) -> dict[str, str]:
     """Give what the names in a server's command and files stand for."""
     module, _, attribute = app.partition(":")
     return {
-        "python": sys.executable, "peers": PEERS, "scripts": str(Path(PEERS).parent), "host": HOST,
+        "python": HUBLET, "peers": PEERS, "scripts": str(Path(PEERS).parent), "host": HOST,
         "port": str(port), "app": app, "module": module, "attribute": attribute, "directory": str(directory),
         "user": getpwuid(os.geteuid()).pw_name,
         "group": getgrgid(os.getegid()).gr_name,

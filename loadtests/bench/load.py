@@ -32,6 +32,7 @@ class Client:
     name: str
     process: subprocess.Popen[str]
     deadline: float
+    patience: float
 
     def read_answer(self) -> Answer:
         """Wait for the next line. Raises RoundFailed if the client ends, or runs out of its time, without one."""
@@ -39,7 +40,7 @@ class Client:
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             if not selector.select(max(0.0, self.deadline - time.monotonic())):
-                raise RoundFailed(f"the {self.name} client said nothing within {CLIENT_SECONDS:g} s")
+                raise RoundFailed(f"the {self.name} client said nothing within {self.patience:g} s")
         line = self.process.stdout.readline()
         if not line:
             assert self.process.stderr is not None
@@ -53,7 +54,7 @@ class Client:
         try:
             self.process.wait(max(0.0, self.deadline - time.monotonic()))
         except subprocess.TimeoutExpired as error:
-            raise RoundFailed(f"the {self.name} client did not end within {CLIENT_SECONDS:g} s") from error
+            raise RoundFailed(f"the {self.name} client did not end within {self.patience:g} s") from error
         assert self.process.stderr is not None
         return self.process.stderr.read().strip().rpartition("\n")[2]
 
@@ -65,8 +66,8 @@ class Client:
 
 
 @contextmanager
-def program(name: str, *command: str) -> Iterator[Client]:
-    """Run a program that is a load client for the `with` block."""
+def program(name: str, *command: str, patience: float = CLIENT_SECONDS) -> Iterator[Client]:
+    """Run a program that is a load client for the `with` block; it hangs if it takes longer than `patience` seconds."""
     with ExitStack() as started:
         with signals_held():
             process = started.enter_context(
@@ -76,7 +77,7 @@ def program(name: str, *command: str) -> Iterator[Client]:
                 )
             )  # fmt: skip
             started.callback(process.kill)
-        yield Client(name, process, time.monotonic() + CLIENT_SECONDS)
+        yield Client(name, process, time.monotonic() + patience, patience)
 
 
 def client(name: str, *arguments: str) -> AbstractContextManager[Client]:

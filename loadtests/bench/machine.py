@@ -6,11 +6,13 @@ import os
 import platform
 import resource
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 from .cases.case import Options
 from .errors import UsageError
+from .servers.server import HUBLET, PEERS
 
 
 def require_machine(options: Options) -> None:
@@ -23,6 +25,10 @@ def require_machine(options: Options) -> None:
     for core in (options.server_core, options.load_core):
         if core not in cores:
             raise UsageError(f"core {core} is not among {sorted(cores)}: choose by --server-core and --load-core")
+    pythons = {name: interpreter_version(path) for name, path in (("BENCH_HUBLET", HUBLET), ("BENCH_PEERS", PEERS))}
+    if None not in pythons.values() and len(set(pythons.values())) > 1:
+        found = ", ".join(f"{name} {version}" for name, version in pythons.items())
+        raise UsageError(f"the servers would run on different interpreters ({found}): make both environments of one")
     if options.server_core == options.load_core:
         raise UsageError("server and load need a core each: --server-core and --load-core are the same")
 
@@ -32,6 +38,15 @@ def arrange_process(options: Options) -> None:
     os.sched_setaffinity(0, {options.load_core})
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def interpreter_version(path: str) -> str | None:
+    """Ask an interpreter which it is; None where it cannot be run, and its servers are missing."""
+    ask = "import platform; print(platform.python_implementation(), platform.python_version())"
+    try:
+        return subprocess.run([path, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def describe_machine() -> dict[str, str]:

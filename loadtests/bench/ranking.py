@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .cases.case import Case
+from .cases.case import SUBJECT, Case
 from .runner import CaseResult, ServerResult
 from .stats import ratio
 
@@ -15,6 +15,11 @@ def in_order(result: CaseResult) -> list[ServerResult]:
     ranked = [outcome for outcome in result.results if outcome.ranked]
     ranked.sort(key=lambda outcome: outcome.summary(case)[case.primary], reverse=case.more_is_better)
     return ranked + [outcome for outcome in result.results if not outcome.ranked]
+
+
+def unranked(result: CaseResult) -> list[str]:
+    """Give the names of the servers that are not ranked, and of those that are not installed."""
+    return [outcome.server for outcome in result.results if not outcome.ranked] + result.missing
 
 
 def primary_form(case: Case) -> str:
@@ -37,24 +42,36 @@ def show_extent(case: Case, outcome: ServerResult) -> str:
     found = extent(case, outcome)
     if found is None:
         return ""
+    if len(outcome.samples) == 1:
+        return "one round"
     form = primary_form(case)
     return " to ".join(form.format_map({case.primary: figure}) for figure in found)
 
 
 def not_first(result: CaseResult) -> str | None:
-    """Say who beats hublet in a case and by how much, or that hublet is not ranked; None where hublet is first."""
+    """Say who beats hublet in a case and by how much, what is slower with it than without, or that it failed.
+
+    None where it is first. Each style of hublet that takes part is held against the others by itself.
+    """
     case = result.case
-    subjects = [outcome for outcome in result.results if outcome.server in case.subjects]
-    if result.skipped or not subjects:
-        return None
-    ours = next((outcome for outcome in in_order(result) if outcome in subjects and outcome.ranked), None)
-    if ours is None:
-        return f"**{case.title}**: {subjects[0].server} is not ranked: {subjects[0].failures[0]}"
-    better = [outcome for outcome in in_order(result) if outcome.ranked and outcome not in subjects]
-    better = [outcome for outcome in better if in_order(result).index(outcome) < in_order(result).index(ours)]
-    if not better:
-        return None
-    return f"**{case.title}**: {'; '.join(describe_lead(case, ours, outcome) for outcome in better)}"
+    found = [words for outcome in result.results if outcome.server in case.subjects for words in leads(result, outcome)]
+    if case.over:
+        slower = [
+            f"{outcome.summary(case)[case.primary]:.2f} x with {outcome.server}"
+            for outcome in in_order(result)[::-1]
+            if outcome.ranked and outcome.summary(case)[case.primary] > 1
+        ]
+        found += [f"{SUBJECT} takes more time than {case.over}: {', '.join(slower)}"] if slower else []
+    return f"**{case.title}**: {'; '.join(found)}" if found else None
+
+
+def leads(result: CaseResult, ours: ServerResult) -> list[str]:
+    """Say which of the others are better than one of ours, or that it is not ranked."""
+    if not ours.ranked:
+        return [f"{ours.server} is not ranked: {ours.failures[0]}"]
+    ordered = in_order(result)
+    before = ordered[: ordered.index(ours)]
+    return [describe_lead(result.case, ours, each) for each in before if each.server not in result.case.subjects]
 
 
 def describe_lead(case: Case, ours: ServerResult, other: ServerResult) -> str:

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from .cases.case import SUBJECT
 from .charts import write_charts
-from .ranking import in_order, not_first, show_extent
+from .ranking import in_order, not_first, show_extent, unranked
 from .runner import CaseResult, ServerResult
+from .servers.server import LIBRARY
 from .stats import ratio
 from .targets import Verdict, judge
 
@@ -23,14 +24,16 @@ CHARTS: Final = "benchmarks"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A whole run: when, how and on what, and the result of every case."""
+    """A whole run: when, how and on what, and the result of every case. `commands` are those of the servers."""
 
     date: str
     command: str
     rounds: int
     seconds: int
+    seed: int
     machine: dict[str, str]
     versions: dict[str, str]
+    commands: dict[str, str]
     results: Sequence[CaseResult]
 
 
@@ -49,23 +52,51 @@ def to_markdown(run: Run, charts: Mapping[str, str] = MappingProxyType({})) -> s
     losses = [f"- {loss}" for result in run.results if (loss := not_first(result))]
     parts = [
         "# Benchmarks",
-        f"Written by `{run.command}` on {run.date}. Every server ran alone on one core with the load generator on "
-        f"another, for at most {run.rounds} {'round' if run.rounds == 1 else 'rounds'} of {run.seconds} s, "
-        "interleaved; figures are medians over the rounds, with the least and the greatest beside them. A server that "
-        "dropped a request, or failed in a round, is not ranked, however fast it was. "
-        f'"{SUBJECT} is" says how many times as good {SUBJECT} was, as a ratio '
-        "of these medians: such ratios can be compared with those of other machines, the figures themselves cannot. "
-        "The load generators ask again only after the answer (coordinated omission): while a server serves some of its "
-        "connections and neglects others, p50 and p99 are mostly those of the former.",
+        f"Written by `{run.command}` on {run.date}. {summary(run)}",
+        how_to_read(run),
         f"## Where {SUBJECT} is not first",
         "\n".join(losses) or "Nowhere in this run.",
         "## Targets",
         table(("Target", "Aim", "Measured", "Verdict"), [verdict_row(v) for r in run.results for v in judge(r)]),
         *(case_section(result, charts.get(result.case.name)) for result in run.results),
-        "## Versions and machine",
-        table(("", ""), [*run.versions.items(), *run.machine.items()]),
+        "## Servers",
+        "`$python` is the interpreter of the environment that has hublet, `$peers` that of the others.",
+        table(
+            ("Name", "Version", "Started by"),
+            [(name, version, run.commands.get(name, "")) for name, version in run.versions.items()],
+        ),
+        "## Machine",
+        table(("", ""), list(run.machine.items())),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def summary(run: Run) -> str:
+    """Say in how many cases hublet is first, and how many targets it misses."""
+    raced = [each for each in run.results if each.case.subjects and not each.skipped]
+    first = sum(not_first(each) is None for each in raced)
+    verdicts = [verdict for each in run.results for verdict in judge(each) if verdict.met is not None]
+    missed = sum(verdict.met is False for verdict in verdicts)
+    return (
+        f"{SUBJECT} is first in {first} of {len(raced)} cases, in every style of it that takes part, and misses "
+        f"{missed} of {len(verdicts)} targets that were measured."
+    )
+
+
+def how_to_read(run: Run) -> str:
+    """Say how it was measured, and what the figures can be used for."""
+    rounds = "1 round" if run.rounds == 1 else f"{run.rounds} rounds"
+    lines = (
+        f"Every server ran alone on one core with the load generator on another, for at most {rounds} of "
+        f"{run.seconds} s, interleaved, in an order that is drawn anew for each round (`--seed {run.seed}`).",
+        "Figures are medians over the rounds, with the least and the greatest beside them, and the number of rounds.",
+        "A server that dropped a request, or failed in a round, is not ranked, however fast it was.",
+        f'"{SUBJECT} is" says how many times as good {SUBJECT} was, as a ratio of these medians: such ratios can be '
+        "compared with those of other machines, the figures themselves cannot.",
+        "The load generators ask again only after the answer (coordinated omission): while a server serves some of its "
+        "connections and neglects others, p50 and p99 are mostly those of the former.",
+    )
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def verdict_row(verdict: Verdict) -> tuple[str, ...]:
@@ -73,7 +104,8 @@ def verdict_row(verdict: Verdict) -> tuple[str, ...]:
     target = verdict.target
     unit = " x" if target.over else f" {target.unit}" if target.unit else ""
     measured = "" if verdict.measured is None else f"{verdict.measured:,.4g}{unit}"
-    return (target.text, f"{target.sense} {target.bound:g}{unit}", measured, verdict.text)
+    text = f"**{verdict.text}**" if verdict.met is False else verdict.text
+    return (target.text, f"{target.sense} {target.bound:g}{unit}", measured, text)
 
 
 def case_section(result: CaseResult, chart: str | None = None) -> str:
@@ -85,11 +117,14 @@ def case_section(result: CaseResult, chart: str | None = None) -> str:
     else:
         ratios = (f"{subject} is" for subject in case.subjects)
         columns = (column.heading for column in case.columns)
-        headings = ("#", "Server", *columns, "least to greatest", *ratios, "Errors", "Failed rounds")
+        measured = "Library" if case.needs == LIBRARY else "Server"
+        headings = ("#", measured, *columns, "least to greatest", *ratios, "Errors", "Rounds")
         ordered = enumerate(in_order(result), 1)
         parts.append(table(headings, (server_row(result, outcome, place) for place, outcome in ordered)))
     if chart:
         parts.append(f"![{case.title}]({chart})")
+    if case.curves and (left_out := unranked(result)):
+        parts.append(f"Without a curve, since not ranked: {', '.join(left_out)}.")
     if result.missing:
         parts.append(f"Not installed, so not compared: {', '.join(result.missing)}.")
     reasons = [f"- {o.server}: {reason}" for o in result.results for reason in dict.fromkeys(o.failures)]
@@ -103,10 +138,23 @@ def server_row(result: CaseResult, outcome: ServerResult, place: int) -> tuple[s
     case = result.case
     summary = outcome.summary(case)
     cells = [column.form.format_map(summary) if summary else "" for column in case.columns]
-    failed = f"{len(outcome.failures)} of {len(outcome.failures) + len(outcome.samples)}" if outcome.failures else "0"
     ratios = (ratio_cell(result, subject, outcome) for subject in case.subjects)
     ranked = str(place) if outcome.ranked else "not ranked"
-    return (ranked, outcome.server, *cells, show_extent(case, outcome), *ratios, f"{outcome.errors:,}", failed)
+    return (
+        ranked,
+        outcome.server,
+        *cells,
+        show_extent(case, outcome),
+        *ratios,
+        f"{outcome.errors:,}",
+        rounds_cell(outcome),
+    )
+
+
+def rounds_cell(outcome: ServerResult) -> str:
+    """Write how many rounds a server had, and how many of them failed."""
+    count = len(outcome.failures) + len(outcome.samples)
+    return f"{len(outcome.failures)} of {count} failed" if outcome.failures else f"{count}"
 
 
 def ratio_cell(result: CaseResult, name: str, outcome: ServerResult) -> str:
@@ -133,8 +181,10 @@ def to_json(run: Run) -> dict[str, Any]:
         "command": run.command,
         "rounds": run.rounds,
         "seconds": run.seconds,
+        "seed": run.seed,
         "machine": run.machine,
         "versions": run.versions,
+        "commands": run.commands,
         "targets": [verdict_json(result.case.name, v) for result in run.results for v in judge(result)],
         "cases": {result.case.name: case_json(result) for result in run.results},
     }

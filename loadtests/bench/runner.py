@@ -1,9 +1,15 @@
-"""Runs cases: rounds outside, servers inside, so that a change of the machine's speed touches all of them alike."""
+"""Runs cases: rounds outside, servers inside, so that a change of the machine's speed touches all of them alike.
+
+The order of the servers is drawn anew for each round: none always comes first, or always after the same other one.
+"""
 
 from __future__ import annotations
 
+import random
+import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +22,7 @@ from .servers.server import Server
 from .stats import Sample, summarise
 
 Progress = Callable[[str], None]
+Entry = tuple[Server, "ServerResult"]
 
 
 @dataclass(slots=True)
@@ -83,26 +90,44 @@ def run_case(
             progress(f"{case.name}: {server.name} is not installed. {server.why_missing()}".rstrip())
     present = [server for server in servers if server.name not in result.missing]
     result.results = [ServerResult(server.name) for server in present]
-    with tempfile.TemporaryDirectory(prefix="hublet-bench-") as name:
-        directory = Path(name)
-        case.prepare(options, directory)
-        with case.beside(options, directory):
-            rounds = schedule.rounds(case)
-            for number in range(1, rounds + 1):
-                if not schedule.has_time_for_round(number):
-                    progress(f"{case.name}: its share of the time is used up after {number - 1} rounds")
-                    break
-                for server, outcome in zip(present, result.results, strict=True):
-                    shown = run_round(case, server, options, directory, outcome)
-                    progress(f"{case.name}, round {number} of {rounds}, {server.name}: {shown}{schedule.left()}")
+    with ExitStack() as beside:
+        folder = tempfile.TemporaryDirectory(prefix="hublet-bench-", ignore_cleanup_errors=True)
+        directory = Path(beside.enter_context(folder))
+        try:
+            case.prepare(options, directory)
+            beside.enter_context(case.beside(options, directory))
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            result.skipped = f"what it needs beside the servers failed: {error}"
+            progress(f"{case.name}: skipped: {result.skipped}")
+            return result
+        rounds = schedule.rounds(case)
+        for number in range(1, rounds + 1):
+            if not schedule.has_time_for_round(number):
+                progress(f"{case.name}: its share of the time is used up after {number - 1} rounds")
+                break
+            for server, outcome in drawn(list(zip(present, result.results, strict=True)), case, number, options):
+                shown = run_round(case, server, options, directory, outcome)
+                progress(f"{case.name}, round {number} of {rounds}, {server.name}: {shown}{schedule.left()}")
     return result
+
+
+def drawn(entries: list[Entry], case: Case, number: int, options: Options) -> list[Entry]:
+    """Draw the order of a round; the same seed gives the same one."""
+    return random.Random(f"{options.seed} {case.name} {number}").sample(entries, len(entries))
+
+
+def take_sample(case: Case, server: Server, options: Options, directory: Path) -> Sample:
+    """Take one round's figures, of a server that runs for it or of what needs none."""
+    if case.alone is not None:
+        return case.alone(server, options, directory)
+    with running(server, case.app, directory, options.server_core, case.probe) as target:
+        return case.measure(target, options)
 
 
 def run_round(case: Case, server: Server, options: Options, directory: Path, outcome: ServerResult) -> str:
     """Run one round of one server, add it to `outcome`, and return a line about it."""
     try:
-        with running(server, case.app, directory, options.server_core, case.probe) as target:
-            sample = case.measure(target, options)
+        sample = take_sample(case, server, options, directory)
     except RoundFailed as failure:
         outcome.failures.append(failure.reason)
         outcome.errors += failure.errors

@@ -2,6 +2,9 @@
 
 Another Python, gevent, compiler, Cython or valgrind makes other counts, and so does a processor without AVX2, for which
 the C library chooses other functions. Counts are compared with those of the same environment only.
+
+Each entry keeps all its records, and new counts are judged by the least since a growth was last accepted, with a
+reason: recording again and again does not let small growths add up to a large one.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +31,7 @@ WRITTEN_BY: Final = re.compile(rb"_cython_(\d+_\d+_\w+)")
 
 Counts = Mapping[str, int]
 Environment = Mapping[str, str]
+Entry = dict[str, Any]
 
 
 def describe_environment() -> dict[str, str]:
@@ -61,26 +66,46 @@ def has_avx2() -> bool:
     return re.search(r"\bavx2\b", Path("/proc/cpuinfo").read_text()) is not None
 
 
-def read_baseline(environment: Environment, path: Path = BASELINE) -> dict[str, int] | None:
-    """Give the committed counts of an environment, or None."""
-    for entry in read_entries(path):
-        if entry["environment"] == environment:
-            return dict(entry["instructions"])
-    return None
-
-
-def read_entries(path: Path) -> list[dict[str, Any]]:
-    """Read the file; it has an entry for each environment."""
+def read_entries(path: Path = BASELINE) -> list[Entry]:
+    """Read the file; it has an entry for each environment, the one that was recorded last at its end."""
     if not path.exists():
         return []
-    entries: list[dict[str, Any]] = json.loads(path.read_text())
+    entries: list[Entry] = json.loads(path.read_text())
     return entries
 
 
-def write_baseline(environment: Environment, counts: Counts, path: Path = BASELINE) -> None:
-    """Replace the counts of an environment, or add them."""
-    kept = [entry for entry in read_entries(path) if entry["environment"] != environment]
-    path.write_text(json.dumps([*kept, {"environment": environment, "instructions": counts}], indent=2) + "\n")
+def entry_of(environment: Environment, path: Path = BASELINE) -> Entry | None:
+    """Give the entry of an environment, or None."""
+    return next((entry for entry in read_entries(path) if entry["environment"] == environment), None)
+
+
+def reference_of(entry: Entry) -> dict[str, int]:
+    """Give the least count of each trace since a growth was accepted, or since the first record."""
+    records = entry["records"]
+    accepted = [number for number, record in enumerate(records) if "accepted" in record]
+    reference: dict[str, int] = {}
+    for record in records[accepted[-1] if accepted else 0 :]:
+        for trace, count in record["instructions"].items():
+            reference[trace] = min(count, reference.get(trace, count))
+    return reference
+
+
+def without_recorded_growth(counts: Counts, entry: Entry) -> dict[str, int]:
+    """Take off counts of the last record's revision what it has grown by since the reference, as another saw it."""
+    reference, last = reference_of(entry), entry["records"][-1]["instructions"]
+    known = {trace: reference[trace] / last[trace] for trace in last}
+    return {trace: round(count * known.get(trace, 1)) for trace, count in counts.items()}
+
+
+def record_counts(environment: Environment, counts: Counts, accepted: str = "", path: Path = BASELINE) -> None:
+    """Add a record to those of an environment; with what was `accepted`, it is what later ones are judged by."""
+    entry = entry_of(environment, path) or {"environment": environment, "records": []}
+    record = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "instructions": counts}
+    if accepted:
+        record["accepted"] = accepted
+    entry["records"].append(record)
+    kept = [other for other in read_entries(path) if other["environment"] != environment]
+    path.write_text(json.dumps([*kept, entry], indent=2) + "\n")
 
 
 def differences(environment: Environment, path: Path = BASELINE) -> list[str]:
@@ -97,18 +122,22 @@ def differences(environment: Environment, path: Path = BASELINE) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A trace's instructions `before` and `now`; `before` is None where nothing is known of it."""
+    """A trace's instructions `before` and `now`; None where nothing is known of it, or where it is gone."""
 
     trace: str
     before: int | None
-    now: int
+    now: int | None
 
     @property
     def passed(self) -> bool:
-        """Whether the count is known and has grown by no more than is allowed."""
-        return self.before is not None and self.now * 100 <= self.before * (100 + GROWTH_PERCENT)
+        """Whether the count is known, and has grown by no more than is allowed."""
+        if self.before is None or self.now is None:
+            return False
+        return self.now * 100 <= self.before * (100 + GROWTH_PERCENT)
 
     def __str__(self) -> str:
+        if self.now is None:
+            return f"{self.trace}: no longer measured, {self.before:,} instructions before: FAILED"
         if self.before is None:
             return f"{self.trace}: {self.now:,} instructions, but the baseline has no such trace: FAILED"
         growth = self.now / self.before - 1
@@ -117,5 +146,5 @@ class Comparison:
 
 
 def compare(before: Counts, now: Counts) -> list[Comparison]:
-    """Hold new counts against old ones."""
-    return [Comparison(trace, before.get(trace), count) for trace, count in now.items()]
+    """Hold new counts against old ones, of every trace that either has."""
+    return [Comparison(trace, before.get(trace), now.get(trace)) for trace in dict.fromkeys([*now, *before])]

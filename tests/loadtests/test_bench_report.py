@@ -26,8 +26,9 @@ def sample(rate: float) -> Sample:
 
 def make_run(*results: CaseResult) -> Run:
     return Run(
-        date="2026-01-02 03:04 UTC", command="python -m loadtests.bench --rounds 3", rounds=3, seconds=4,
+        date="2026-01-02 03:04 UTC", command="python -m loadtests.bench --rounds 3", rounds=3, seconds=4, seed=7,
         machine={"processor": "A processor"}, versions={"bjoern": "bjoern 3.2.2", "fastwsgi": "not installed"},
+        commands={"bjoern": "`$peers -c bjoern`"},
         results=results,
     )  # fmt: skip
 
@@ -47,18 +48,26 @@ def hello_result() -> CaseResult:
 
 def test_markdown_has_a_row_for_each_server() -> None:
     lines = to_markdown(make_run(hello_result())).splitlines()
-    assert "| 1 | hublet | 1,200 | 0.50 | 1.25 | 1,000 to 1,400 |  |  | 0 | 0 |" in lines
-    assert "| 2 | bjoern | 1,000 | 0.50 | 1.25 | 1,000 to 1,000 | 1.20 x |  | 0 | 0 |" in lines
-    assert "| not ranked | uvicorn |  |  |  |  |  |  | 0 | 3 of 3 |" in lines
+    assert "| 1 | hublet | 1,200 | 0.50 | 1.25 | 1,000 to 1,400 |  |  | 0 | 3 |" in lines
+    assert "| 2 | bjoern | 1,000 | 0.50 | 1.25 | 1,000 to 1,000 | 1.20 x |  | 0 | 3 |" in lines
+    assert "| not ranked | uvicorn |  |  |  |  |  |  | 0 | 3 of 3 failed |" in lines
 
 
 def test_a_server_that_drops_requests_is_not_ranked_however_fast() -> None:
     result = hello_result()
     result.results.append(ServerResult("cheroot", [sample(9000)], ["socket errors: read 7"], errors=7))
     text = to_markdown(make_run(result))
-    assert "| not ranked | cheroot | 9,000 | 0.50 | 1.25 | 9,000 to 9,000 |  |  | 7 | 1 of 2 |" in text.splitlines()
+    assert "| not ranked | cheroot | 9,000 | 0.50 | 1.25 | one round |  |  | 7 | 1 of 2 failed |" in text.splitlines()
     assert text.index("| 2 | bjoern") < text.index("| not ranked | granian") < text.index("| not ranked | cheroot")
     assert "Nowhere in this run." in text
+
+
+def test_the_first_lines_count_what_was_won_and_missed() -> None:
+    results = [ServerResult("hublet", [sample(1000)]), ServerResult("gunicorn gevent", [sample(600)])]
+    lost = CaseResult(BROWSER, [ServerResult("hublet", [sample(1000)]), ServerResult("bjoern", [sample(2000)])])
+    text = to_markdown(make_run(CaseResult(FLASK, results), lost))
+    assert "hublet is first in 1 of 2 cases, in every style of it that takes part, and misses 2 of 2 targets" in text
+    assert "| Flask JSON, over gunicorn gevent | at least 2.5 x | 1.667 x | **missed by 33%** |" in text.splitlines()
 
 
 def test_where_hublet_loses_the_report_says_to_whom_and_by_how_much() -> None:
@@ -85,6 +94,24 @@ def test_a_hublet_that_drops_requests_is_said_not_to_be_ranked() -> None:
         HELLO, [ServerResult("hublet", [sample(9)], ["read 3"], 3), ServerResult("bjoern", [sample(1)])]
     )
     assert not_first(result) == "**Hello, World!**: hublet is not ranked: read 3"
+
+
+def test_each_style_of_hublet_is_held_against_the_others() -> None:
+    figures = {"megabytes": 1.0, "p50_ms": 1.0, "p99_ms": 2.0, "spread": 2.0, "client_cpu": 0.5}
+    rates = {"hublet callback": 90.0, "hublet blocking": 300.0, "websockets": 100.0}
+    result = CaseResult(DEFLATED, [ServerResult(name, [{"rate": rate, **figures}]) for name, rate in rates.items()])
+    assert not_first(result) == (
+        f"**{DEFLATED.title}**: websockets has 100 against 90, hublet callback is 0.90 x as good"
+    )
+
+
+def test_what_takes_longer_with_hublet_than_without_is_said_among_the_losses() -> None:
+    case = next(case for case in CASES if case.name == "library-costs")
+    times = {"redis": 0.9, "psycopg2": 1.5, "sqlite3": 3.0}
+    result = CaseResult(case, [ServerResult(name, [{"times": each}]) for name, each in times.items()])
+    assert not_first(result) == (
+        f"**{case.title}**: hublet takes more time than plain Python: 3.00 x with sqlite3, 1.50 x with psycopg2"
+    )
 
 
 def test_less_is_better_where_the_case_says_so() -> None:
@@ -122,8 +149,10 @@ def test_markdown_tells_how_where_and_when_it_was_run() -> None:
     text = to_markdown(make_run(hello_result()))
     assert "`python -m loadtests.bench --rounds 3` on 2026-01-02 03:04 UTC" in text
     assert "at most 3 rounds of 4 s" in text
+    assert "(`--seed 7`)" in text
     assert "| processor | A processor |" in text
-    assert "| fastwsgi | not installed |" in text
+    assert "| bjoern | bjoern 3.2.2 | `$peers -c bjoern` |" in text
+    assert "| fastwsgi | not installed |  |" in text
 
 
 def test_a_skipped_case_says_why_in_place_of_a_table() -> None:
@@ -134,7 +163,7 @@ def test_a_skipped_case_says_why_in_place_of_a_table() -> None:
 
 def test_without_hublet_there_are_figures_but_no_ratios() -> None:
     text = to_markdown(make_run(CaseResult(BROWSER, [ServerResult("bjoern", [sample(10)])])))
-    assert "| 1 | bjoern | 10 | 0.50 | 1.25 | 10 to 10 |  | 0 | 0 |" in text
+    assert "| 1 | bjoern | 10 | 0.50 | 1.25 | one round |  | 0 | 1 |" in text
 
 
 def test_a_case_with_two_styles_of_hublet_has_a_ratio_to_each() -> None:
@@ -144,12 +173,11 @@ def test_a_case_with_two_styles_of_hublet_has_a_ratio_to_each() -> None:
         for name, rate in (("hublet callback", 300.0), ("hublet blocking", 200.0), ("websockets", 100.0))
     ]
     lines = to_markdown(make_run(CaseResult(DEFLATED, results))).splitlines()
-    assert (
-        "p99 / p50 | least to greatest | hublet callback is | hublet blocking is | Errors | Failed rounds |"
-        in "".join(lines)
+    assert "p99 / p50 | least to greatest | hublet callback is | hublet blocking is | Errors | Rounds |" in "".join(
+        lines
     )
-    assert "| 2 | hublet blocking | 200 | 1.0 | 1.00 | 2.00 | 2.00 | 200 to 200 | 1.50 x |  | 0 | 0 |" in lines
-    assert "| 3 | websockets | 100 | 1.0 | 1.00 | 2.00 | 2.00 | 100 to 100 | 3.00 x | 2.00 x | 0 | 0 |" in lines
+    assert "| 2 | hublet blocking | 200 | 1.0 | 1.00 | 2.00 | 2.00 | one round | 1.50 x |  | 0 | 1 |" in lines
+    assert "| 3 | websockets | 100 | 1.0 | 1.00 | 2.00 | 2.00 | one round | 3.00 x | 2.00 x | 0 | 1 |" in lines
 
 
 def test_bars_in_cells_do_not_break_a_table() -> None:
@@ -200,3 +228,27 @@ def test_curves_have_a_line_for_each_server_in_each_plot(tmp_path: Path) -> None
     words = texts_of(write_charts([result], tmp_path)["growth-in-flight"])
     assert words.count("hublet") == words.count("gevent.pywsgi") == 4
     assert all(heading in words for heading in headings.values())
+    assert "without a curve" not in words
+
+
+def test_plot_and_table_of_curves_name_the_servers_that_have_none(tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == "growth-in-flight")
+    assert case.curves is not None
+    points, headings = case.curves
+    figures = {f"{name}_{point}": float(point) for name in headings for point in points}
+    failed = ServerResult("gunicorn gevent", [figures], ["read 3"])
+    result = CaseResult(case, [ServerResult("hublet", [figures]), failed], missing=["gevent.pywsgi"])
+    words = texts_of(write_charts([result], tmp_path)["growth-in-flight"])
+    assert "not ranked, so without a curve: gunicorn gevent, gevent.pywsgi" in words
+    text = to_markdown(make_run(result), {case.name: "plot.svg"})
+    assert "Without a curve, since not ranked: gunicorn gevent, gevent.pywsgi." in text
+
+
+def test_figures_side_by_side_are_named_and_so_is_what_failed(tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == "library-costs")
+    figures = {"plain_us": 40.0, "gevent_us": 50.0, "hublet_us": 60.0, "at_once_us": 30.0, "times": 1.5}
+    result = CaseResult(case, [ServerResult("psycopg2", [figures]), ServerResult("redis", [], ["no answer"])])
+    words = texts_of(write_charts([result], tmp_path)["library-costs"])
+    assert all(name in words for name in ("psycopg2", "plain Python", "gevent", "hublet", "hublet, 20 at once", "µs"))
+    assert "failed or not installed: redis" in words
+    assert "| 1 | psycopg2 | 40.0 | 50.0 | 60.0 | 30.0 | 1.50 x | one round | 0 | 1 |" in to_markdown(make_run(result))

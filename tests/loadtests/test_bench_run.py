@@ -22,6 +22,7 @@ from loadtests.bench.servers import BY_NAME
 from loadtests.bench.servers.server import WEBSOCKET, Server
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 120.0  # seconds
 HELLO = CASES[0]
 WRONG_SERVER = Server(
     "wrong", ("$python", "-m", "http.server", "--bind", "$host", "$port"), lambda: "1.0", frozenset({"wsgi"})
@@ -43,11 +44,17 @@ asyncio.run(main())
 """
 
 
-def run_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "loadtests.bench", *arguments],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+def run_bench(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "loadtests.bench", *arguments]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as bench:
+        try:
+            output, errors = bench.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            bench.terminate()  # so that it ends what it has started
+            pytest.fail(f"not done after {PATIENCE:g} s: {bench.communicate()[1]}")
+    return subprocess.CompletedProcess(command, bench.returncode, output, errors)
 
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="cores are pinned and /proc is read")
@@ -194,6 +201,7 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
     case = run_bench("--only", "hello,nothing")
     assert case.returncode == 2
     assert "unknown case nothing; known are: hello, hello-browser" in case.stderr
+    assert "growth, patches" in case.stderr
     server = run_bench("--only", "hello", "--servers", "nobody")
     assert server.returncode == 2
     assert "unknown server nobody; known are: hublet, " in server.stderr
@@ -216,11 +224,24 @@ def test_server_and_load_must_not_share_a_core() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_wanted_servers_run_where_they_are_able_to(case: Case) -> None:
     kind = case.name.partition("-")[0]
-    able = {"ws": "aiohttp", "tls": "gunicorn gevent tls"}.get(kind, "gunicorn gevent")
-    chosen = choose_servers(case, ["nginx", "cheroot", "gunicorn gevent", "gunicorn gevent tls", "aiohttp", "picows"])
+    able = {
+        "ws": "aiohttp", "tls": "gunicorn gevent tls", "library": "redis", "offloading": "gevent ThreadPool",
+    }.get(kind, "gunicorn gevent")  # fmt: skip
+    wanted = ["nginx", "cheroot", "gunicorn gevent", "gunicorn gevent tls", "aiohttp", "picows", "redis"]
+    chosen = choose_servers(case, [*wanted, "gevent ThreadPool"])
     assert all(case.needs in server.abilities for server in chosen)
     assert BY_NAME[able] in chosen
     assert [server.name for server in choose_servers(case, [])] == list(case.servers)
+
+
+def test_interpreters_that_differ_are_refused(tmp_path: Path) -> None:
+    other = tmp_path / "python"
+    other.write_text("#!/bin/sh\necho CPython 2.7.18\n")
+    other.chmod(0o755)
+    refused = run_bench("--only", "hello", BENCH_PEERS=str(other))
+    assert refused.returncode == 2
+    assert "would run on different interpreters (BENCH_HUBLET CPython 3." in refused.stderr
+    assert "BENCH_PEERS CPython 2.7.18)" in refused.stderr
 
 
 def test_an_unknown_server_is_a_usage_error() -> None:

@@ -45,20 +45,39 @@ def fail_for_two(server: Running, options: Options) -> Sample:
     return measure(server, options)
 
 
-def run(servers: Sequence[Server], rounds: int, **changes: object) -> tuple[runner.CaseResult, list[str]]:
+def run(
+    servers: Sequence[Server], rounds: int, seed: int = 0, **changes: object
+) -> tuple[runner.CaseResult, list[str]]:
     changed = {"measure": measure, "obstacle": lambda options: None, **changes}
     case: Case = dataclasses.replace(CASES[0], **changed)  # type: ignore[arg-type]  # a field each, as above
     lines: list[str] = []
-    return runner.run_case(case, servers, Options(rounds=rounds), lines.append), lines
+    return runner.run_case(case, servers, Options(rounds=rounds, seed=seed), lines.append), lines
 
 
-def test_rounds_are_interleaved(order: list[str]) -> None:
-    result, lines = run(SERVERS, 2)
-    assert order == ["one", "two", "three"] * 2
-    assert [len(outcome.samples) for outcome in result.results] == [2, 2, 2]
+def test_rounds_are_interleaved_and_each_has_an_order_of_its_own(order: list[str]) -> None:
+    result, lines = run(SERVERS, 8)
+    rounds = [tuple(order[number : number + 3]) for number in range(0, 24, 3)]
+    assert all(sorted(each) == ["one", "three", "two"] for each in rounds)
+    assert len(set(rounds)) > 1
+    assert [(outcome.server, len(outcome.samples)) for outcome in result.results] == [
+        ("one", 8), ("two", 8), ("three", 8),
+    ]  # fmt: skip
     assert lines[0].startswith(
-        "hello, round 1 of 2, one: req/s 1, p50 ms (approx.) 1.00, p99 ms (approx.) 1.00 [about "
+        f"hello, round 1 of 8, {order[0]}: req/s 1, p50 ms (approx.) 1.00, p99 ms (approx.) 1.00 [about "
     )
+
+
+def test_the_order_is_that_of_the_seed(order: list[str]) -> None:
+    for seed in (1, 1, 2):
+        run(SERVERS, 8, seed=seed)
+    assert order[:24] == order[24:48]
+    assert order[24:48] != order[48:]
+
+
+def test_what_needs_no_server_is_measured_by_itself(order: list[str]) -> None:
+    result, _ = run(SERVERS, 2, alone=lambda server, options, directory: measure(server, options))
+    assert order == []
+    assert [len(outcome.samples) for outcome in result.results] == [2, 2, 2]
 
 
 def test_missing_servers_are_named_and_left_out(order: list[str]) -> None:
@@ -73,13 +92,24 @@ def test_a_server_that_fails_fails_alone(order: list[str]) -> None:
     assert [(len(outcome.samples), outcome.failures) for outcome in result.results] == [
         (2, []), (0, ["no luck", "no luck"]), (2, []),
     ]  # fmt: skip
-    assert lines[1].startswith("hello, round 1 of 2, two: failed: no luck [about ")
+    assert any(line.startswith("hello, round 1 of 2, two: failed: no luck [about ") for line in lines)
 
 
 def test_an_obstacle_skips_the_whole_case(order: list[str]) -> None:
     result, lines = run(SERVERS, 2, obstacle=lambda options: "it rains")
     assert (result.skipped, result.results, order) == ("it rains", [], [])
     assert lines == ["hello: skipped: it rains"]
+
+
+def test_what_cannot_be_started_beside_the_servers_skips_the_case(order: list[str]) -> None:
+    @contextmanager
+    def broken(options: Options, directory: Path) -> Iterator[None]:
+        raise RuntimeError("mariadbd does not come up")
+        yield
+
+    result, lines = run(SERVERS, 2, beside=broken)
+    assert result.skipped == "what it needs beside the servers failed: mariadbd does not come up"
+    assert (order, lines) == ([], [f"hello: skipped: {result.skipped}"])
 
 
 @pytest.mark.parametrize("name", ["io-100", "io-1000", "postgres", "mixed"])

@@ -9,6 +9,7 @@ from .database import POSTGRES
 from .growth import CONNECTIONS, IN_FLIGHT
 from .hello import BROWSER, FLASK, HELLO
 from .idle import IDLE
+from .libraries import COSTS, OFFLOADING, STALLS
 from .mixed import MIXED
 from .startup import STARTUP
 from .tls import FRESH, KEPT
@@ -24,4 +25,11 @@ CASES: Final[tuple[Case, ...]] = (
     HELLO, BROWSER, FLASK, IO_100, IO_1000, IO_10000, WAITING, POSTGRES, MIXED, UPLOAD, DOWNLOAD, KEPT, FRESH, IDLE,
     STARTUP, SCALING,
     ECHO_32, ECHO_1K, ECHO_64K, DEFLATED, WEBSOCKET_IDLE, BROADCASTING, CONNECTIONS, IN_FLIGHT,
+    OFFLOADING, COSTS, STALLS,
 )  # fmt: skip
+# Names for several of them at once.
+GROUPS: Final[dict[str, tuple[Case, ...]]] = {
+    "websocket": (ECHO_32, ECHO_1K, ECHO_64K, DEFLATED, WEBSOCKET_IDLE, BROADCASTING),
+    "growth": (CONNECTIONS, IN_FLIGHT),
+    "patches": (OFFLOADING, COSTS, STALLS),
+}

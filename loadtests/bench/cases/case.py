@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ..launch import Probe, Running
-from ..servers.server import GRANIAN_THREADS
+from ..servers.server import GRANIAN_THREADS, Server
 from ..stats import Sample
 
 # Descriptors that a client or a server needs beside its connections: libraries, listeners, logs, the event loop.
@@ -31,7 +31,8 @@ WAITING_SERVERS: Final = tuple(GRANIAN_THREADS if name == "granian" else name fo
 class Options:
     """How large the run is: `connections` are those of the crowded cases, MiB those of the transfers.
 
-    There are `rounds` of `seconds` each, which begin after `warm_up` seconds.
+    There are `rounds` of `seconds` each, which begin after `warm_up` seconds. `seed` is what the order of the servers
+    in each round is drawn from.
     """
 
     rounds: int = 3
@@ -41,6 +42,7 @@ class Options:
     transfer_mib: int = 1024
     server_core: int = 0
     load_core: int = 1
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,11 @@ def nothing_beside(options: Options, directory: Path) -> AbstractContextManager[
     return nullcontext()
 
 
+def measure_nothing(server: Running, options: Options) -> Sample:
+    """Stand for the measurement where there is no server to measure."""
+    raise TypeError(f"{server.name} was started, but its case measures no server")
+
+
 def prepare_nothing(options: Options, directory: Path) -> None:
     """For cases whose servers need no files."""
 
@@ -88,23 +95,27 @@ class Case:
     `servers` are those compared by default; any other server that has the ability `needs` may be asked for by name.
     `subjects` are those of ours, which the others are compared with. `app` is the application, and is empty where every
     server has a program of its own.
+    Where there is no server to start, `alone` takes a round's figures by itself.
     `primary` is the figure that ratios are made of, `worst` names those whose maximum over the rounds is shown rather
     than the median. `obstacle` says what on this machine forbids the case, `prepare` makes its files, and `measure`
     takes one round's figures from a server that runs. `beside` is what runs beside the servers, for all rounds.
     `seconds` is what a round takes more than others do, for the estimate of the time left, and `enough` says how many
     rounds will do, where the figure hardly varies. `curves` are the points that were measured, and what there is to
-    plot over them: headings by the names of figures, which end in the point.
+    plot over them: headings by the names of figures, which end in the point. `bars` are figures to plot side by
+    side, in `bars_unit`, with what they are. Where there are no subjects, and the primary figure is how many times as
+    much hublet takes as something else, that is `over`.
     """
 
     name: str
     title: str
     method: str
     app: str = ""
-    probe: Probe
+    probe: Probe = Probe("/", b"")
     servers: tuple[str, ...]
     subjects: tuple[str, ...] = (SUBJECT,)
     needs: str
-    measure: Callable[[Running, Options], Sample]
+    measure: Callable[[Running, Options], Sample] = measure_nothing
+    alone: Callable[[Server, Options, Path], Sample] | None = None
     columns: tuple[Column, ...]
     primary: str
     more_is_better: bool
@@ -116,6 +127,9 @@ class Case:
     seconds: float = 0.0
     enough: int = 99
     curves: tuple[tuple[int, ...], Mapping[str, str]] | None = None
+    bars: Mapping[str, str] | None = None
+    bars_unit: str = ""
+    over: str = ""
 
 
 def too_few_descriptors(options: Options) -> str | None:

@@ -1,9 +1,9 @@
 """What is known of a server: how it is started, how its version is found, what it is able to do.
 
-Commands and files are `string.Template` texts. Names that they may use: $python (hublet's interpreter), $peers (that of
-the other servers, which live in an environment of their own where BENCH_PEERS names its interpreter), $scripts (the
-folder of that), $host, $port, $app (module:attribute), $module and $attribute (its two
-parts), $directory (temporary, where the case's and the server's files are), $user and $group (who runs the benchmark).
+Commands and files are `string.Template` texts. Names that they may use: $python (the interpreter that has hublet),
+$peers (that of the other servers), $scripts (the folder of that), $host, $port, $app (module:attribute), $module and
+$attribute (its two parts), $directory (temporary, where the case's and the server's files are), $user and $group (who
+runs the benchmark).
 """
 
 from __future__ import annotations
@@ -26,10 +26,14 @@ TLS: Final = "tls"  # runs a WSGI application behind the certificate of the case
 WEBSOCKET: Final = "websocket"  # has a program in apps/websocket, which echoes
 DEFLATE: Final = "deflate"  # speaks permessage-deflate
 BROADCAST: Final = "broadcast"  # its program broadcasts
+LIBRARY: Final = "library"  # no server, but a library of which operations are measured
+POOL: Final = "pool"  # nor is this: native threads that calls are made on
 
 GRANIAN_THREADS: Final = "granian 64 threads"  # granian, where requests wait
 
-# The interpreter that has the other servers installed.
+# The interpreters that have hublet and the other servers installed, each in an environment of its own: this one has
+# much else, part of which every process imports at its start.
+HUBLET: Final = os.environ.get("BENCH_HUBLET", sys.executable)
 PEERS: Final = os.environ.get("BENCH_PEERS", sys.executable)
 
 # Debian keeps nginx where only root's PATH leads.
@@ -56,6 +60,11 @@ class Server:
 def distributions(*names: str) -> Callable[[], str | None]:
     """Make a version probe for distributions of this interpreter that must all be installed."""
     return lambda: versions(names, sys.path)
+
+
+def hublet_distributions(*names: str) -> Callable[[], str | None]:
+    """Make a version probe for distributions of hublet's interpreter that must all be installed."""
+    return lambda: versions(names, import_path(HUBLET))
 
 
 def peer_distributions(*names: str) -> Callable[[], str | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .server import FILES, GRANIAN_THREADS, TLS, WSGI, YIELDS, Server, distributions, peer_distributions, program
+from .server import FILES, GRANIAN_THREADS, TLS, WSGI, YIELDS, Server, hublet_distributions, peer_distributions, program
 
 
 def gunicorn(worker: str, *options: str, python: str = "$peers") -> tuple[str, ...]:
@@ -54,20 +54,20 @@ WEB_SERVERS: Final = (
     Server(
         "hublet",
         ("$python", "-m", "hublet", "$app", "--bind", "$host:$port"),
-        distributions("hublet", "gevent"),
+        hublet_distributions("hublet", "gevent"),
         frozenset({WSGI, YIELDS, FILES}),
     ),
     Server(
         "hublet 2 workers",
         # Not on the one core that servers are started on.
         ("taskset", "-c", "0,1", "$python", "-m", "hublet", "$app", "--bind", "$host:$port", "--workers", "2"),
-        distributions("hublet", "gevent"),
+        hublet_distributions("hublet", "gevent"),
         frozenset({WSGI, YIELDS, FILES}),
     ),
     Server(
         "gunicorn hublet",
         gunicorn("hublet.servers.gunicorn_worker.HubletWorker", *GUNICORN_MANY, python="$python"),
-        distributions("hublet", "gunicorn", "gevent"),
+        hublet_distributions("hublet", "gunicorn", "gevent"),
         frozenset({WSGI, YIELDS, FILES}),
     ),
     Server(
@@ -160,7 +160,7 @@ WEB_SERVERS: Final = (
     Server(
         "hublet tls",
         ("$python", "-m", "hublet", "$app", "--bind", "$host:$port", *CERTIFICATE),
-        distributions("hublet", "gevent"),
+        hublet_distributions("hublet", "gevent"),
         frozenset({TLS}),
     ),
     Server(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from .. import node
-from .server import BROADCAST, DEFLATE, WEBSOCKET, Server, distributions, peer_distributions, program
+from .server import BROADCAST, DEFLATE, WEBSOCKET, Server, hublet_distributions, peer_distributions, program
 
 PROGRAMS: Final = "loadtests.bench.apps.websocket"
 
@@ -46,11 +46,11 @@ WEBSOCKET_SERVERS: Final = (
     Server(
         "hublet callback",
         hublet("hublet_callback"),
-        distributions("hublet", "gevent"),
+        hublet_distributions("hublet", "gevent"),
         frozenset({WEBSOCKET, DEFLATE, BROADCAST}),
     ),
     Server(
-        "hublet blocking", hublet("blocking"), distributions("hublet", "gevent"), frozenset({WEBSOCKET, DEFLATE})
+        "hublet blocking", hublet("blocking"), hublet_distributions("hublet", "gevent"), frozenset({WEBSOCKET, DEFLATE})
     ),
     Server("Node ws", NODE, node_ws, frozenset({WEBSOCKET, DEFLATE, BROADCAST}), why_missing=why_no_node),
     Server(

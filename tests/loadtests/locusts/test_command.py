@@ -15,12 +15,12 @@ import pytest
 from hublet.loadtest.command import main
 from hublet.loadtest.visits import load_users
 
+from loadtests.private.postgresql import postgresql
 from tests.conftest import ROOT
 from tests.integration.browser import Browser
 from tests.integration.served_process import ServedProcess, free_port, wait_until
 
 from .conftest import TARGET, Loadtest, command, module
-from .postgres import postgres
 
 SHORT = ("--shape", "steady", "--time", "3")
 
@@ -66,11 +66,11 @@ def test_every_kind_of_user(loadtest: Loadtest, target: ServedProcess) -> None:
     visits = ["page", "json", "wait", "wait=/query", "wait=/upstream", "upload", "download"]
     visits += ["events", "websocket", "push", "publish", "socketio"]
     upstream = f"http://{target.authority}/sleep"
-    with postgres() as database:
+    with postgresql() as database:
         done = loadtest(
             *(TARGET, "--users", "24", *SHORT, "--max-p99", "5s"),
             *(word for visit in visits for word in ("--visit", visit)),
-            LOADTEST_DATABASE=database,
+            LOADTEST_DATABASE=database.dsn,
             LOADTEST_UPSTREAM=upstream,
         )
     counted = done.by_name()

@@ -23,7 +23,9 @@ import hublet
 from hublet.runtime.limits import OFFLOAD_DEFLATE, OFFLOAD_HASH, OFFLOAD_ROUNDS
 from hublet.runtime.offload import POOL
 
-from .probe import assert_raises, assert_undone, killed_inside, measured
+from loadtests.bench.libraries.ticker import measured
+
+from .probe import assert_raises, assert_undone, killed_inside
 
 DATA = os.urandom(1 << 20)
 # A thread that computes may keep the interpreter's lock for its switch interval, and the processor for longer.

@@ -11,7 +11,9 @@ import confluent_kafka.cimpl
 import gevent
 from gevent.server import StreamServer
 
-from .probe import assert_raises, assert_undone, assert_yields, killed_inside, measured
+from loadtests.bench.libraries.ticker import measured
+
+from .probe import assert_raises, assert_undone, assert_yields, killed_inside
 
 
 @contextmanager

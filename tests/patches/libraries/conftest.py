@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.patches.libraries.servers.mariadb import MariaDB, mariadb_server
-from tests.patches.libraries.servers.postgresql import PostgreSQL
-from tests.patches.libraries.servers.postgresql import postgresql as private_postgresql
+from loadtests.private.mariadb import MariaDB, mariadb_server
+from loadtests.private.postgresql import PostgreSQL
+from loadtests.private.postgresql import postgresql as private_postgresql
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,7 @@ def place(request: HttpRequest, name: str) -> JsonResponse:
 def count(request: HttpRequest) -> JsonResponse:
     """Say how many orders there are, and how many connections."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", [os.environ["PGAPPNAME"]])
         return JsonResponse({"orders": Order.objects.count(), "connections": cursor.fetchone()[0]})
 
 

@@ -25,7 +25,9 @@ from gevent.monkey import get_original
 from hublet.runtime.limits import OFFLOAD_FILE_PIECE
 from hublet.runtime.offload import POOL
 
-from .probe import assert_raises, assert_undone, killed_inside, measured
+from loadtests.bench.libraries.ticker import measured
+
+from .probe import assert_raises, assert_undone, killed_inside
 
 PIECE = OFFLOAD_FILE_PIECE
 native_sleep: Callable[[float], None] = get_original("time", "sleep")

@@ -16,7 +16,9 @@ from functools import partial
 import gevent
 from hublet.runtime.offload import POOL
 
-from .probe import assert_raises, assert_undone, killed_inside, measured
+from loadtests.bench.libraries.ticker import measured
+
+from .probe import assert_raises, assert_undone, killed_inside
 
 SLOW = 0.3
 HOLD = """

@@ -19,7 +19,9 @@ from gevent.queue import Queue
 from hublet.runtime.limits import OFFLOAD_FILE_PIECE
 from hublet.runtime.offload import POOL, offload
 
-from .probe import assert_raises, assert_undone, assert_yields, killed_inside, measured
+from loadtests.bench.libraries.ticker import measured
+
+from .probe import assert_raises, assert_undone, assert_yields, killed_inside
 
 SLOW = 0.2
 STARTING = 0.2  # seconds for which the hub may stand while it starts twenty programs, a few milliseconds each

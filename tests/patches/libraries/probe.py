@@ -14,11 +14,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gevent
+
+from loadtests.bench.libraries.ticker import measured
 
 if TYPE_CHECKING:
     import pytest
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[3]
 AT_ONCE = 20
 LONGEST_STALL = 0.050  # seconds
-TICK = 0.005
 ATTEMPTS = 6  # a loaded machine may stop a process for longer than that, but not each time
 PATIENCE = 120.0
 
@@ -78,37 +78,6 @@ def assert_checks(subtests: pytest.Subtests, found: dict[str, str]) -> None:
     for name, problem in found.items():
         with subtests.test(name):
             assert problem == ""
-
-
-@dataclass
-class Measured:
-    """Seconds that operations took, and the longest time for which the hub did not turn."""
-
-    elapsed: float = 0.0
-    stall: float = 0.0
-
-
-@contextmanager
-def measured() -> Iterator[Measured]:
-    """Measure what is done within."""
-    result = Measured()
-
-    def tick() -> None:
-        last = time.perf_counter()
-        while True:
-            gevent.sleep(TICK)
-            now = time.perf_counter()
-            result.stall, last = max(result.stall, now - last - TICK), now
-
-    ticker = gevent.spawn(tick)
-    gevent.sleep(0)
-    begun = time.perf_counter()
-    try:
-        yield result
-    finally:
-        result.elapsed = time.perf_counter() - begun
-        gevent.sleep(2 * TICK)  # the ticker sees a stall that has just ended
-        ticker.kill()
 
 
 def assert_yields(operation: Callable[[], Any], stall: float = LONGEST_STALL) -> list[Any]:

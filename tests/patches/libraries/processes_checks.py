@@ -18,7 +18,9 @@ import gevent
 from gevent.monkey import get_original
 from hublet import patch_all
 
-from .probe import ATTEMPTS, assert_raises, assert_undone, assert_yields, killed_inside, measured
+from loadtests.bench.libraries.ticker import measured
+
+from .probe import ATTEMPTS, assert_raises, assert_undone, assert_yields, killed_inside
 
 SLOW = 0.2
 PROCESSES = 6

@@ -15,7 +15,9 @@ from hublet.patches.libraries import psycopg2 as patch
 from hublet.patches.patching import REGISTRY
 from psycopg2 import extensions, extras, sql
 
-from .probe import assert_no_stall, assert_yields, fails, measured
+from loadtests.bench.libraries.ticker import measured
+
+from .probe import assert_no_stall, assert_yields, fails
 
 SLEEP = "SELECT pg_sleep(0.2), 7 AS seven"
 

@@ -12,7 +12,9 @@ import psycopg_pool
 from gevent import Timeout
 from hublet.patches.patching import REGISTRY
 
-from .probe import assert_yields, fails, measured
+from loadtests.bench.libraries.ticker import measured
+
+from .probe import assert_yields, fails
 
 SLEEP = "SELECT 7, pg_sleep(0.2)"
 

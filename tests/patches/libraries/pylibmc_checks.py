@@ -9,8 +9,9 @@ import gevent
 import pylibmc
 import pylibmc.client
 
+from loadtests.private.slow_proxy import slow_proxy
+
 from .probe import assert_raises, assert_undone, assert_yields, killed_inside
-from .slow_proxy import slow_proxy
 
 
 def check_operations(port: int) -> None:

@@ -12,8 +12,10 @@ import ldap
 import ldap.ldapobject
 import ldap.modlist
 
-from .probe import assert_raises, assert_undone, assert_yields, killed_inside, measured
-from .slow_proxy import slow_proxy
+from loadtests.bench.libraries.ticker import measured
+from loadtests.private.slow_proxy import slow_proxy
+
+from .probe import assert_raises, assert_undone, assert_yields, killed_inside
 
 ADMIN = ("cn=admin,dc=test", "secret")
 

@@ -16,7 +16,9 @@ import zmq
 import zmq.sugar.context
 import zmq.sugar.socket
 
-from .probe import assert_raises, assert_undone, assert_yields, killed_inside, measured
+from loadtests.bench.libraries.ticker import measured
+
+from .probe import assert_raises, assert_undone, assert_yields, killed_inside
 
 
 @contextmanager

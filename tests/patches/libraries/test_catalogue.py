@@ -11,7 +11,7 @@ from hublet.patches.catalogue import cooperative, networking
 from hublet.patches.replacement import Patch
 from packaging.specifiers import SpecifierSet
 
-from .servers.mariadb import MariaDB
+from loadtests.private.mariadb import MariaDB
 
 MISFITS = """if True:
     import importlib

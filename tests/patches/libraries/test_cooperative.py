@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from loadtests.private.caches import redis_server
+from loadtests.private.mariadb import MariaDB
+
 from .probe import assert_checks, run_checks
-from .servers.caches import redis_server
-from .servers.mariadb import MariaDB
 
 
 def test_pymysql(mariadb: MariaDB, subtests: pytest.Subtests) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from loadtests.private.postgresql import PostgreSQL
 from tests.integration.served_process import ServedProcess, wait_until
-from tests.patches.libraries.servers.postgresql import PostgreSQL
 
 AT_ONCE = 20
 
@@ -23,6 +23,7 @@ def test_concurrent_requests(
 ) -> None:
     monkeypatch.setenv("TEST_DRIVER", driver)
     monkeypatch.setenv("TEST_PORT", str(postgresql.port))
+    monkeypatch.setenv("PGAPPNAME", f"orders-{driver}")  # other tests' queries may still run in the same server
     served = ServedProcess(tmp_path, "tests.patches.libraries.django_orm_app:application")
 
     def get(path: str) -> Any:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from loadtests.private.nats import nats_server
+from loadtests.private.postgresql import PostgreSQL
+
 from .probe import assert_checks, run_checks
-from .servers.nats import nats_server
-from .servers.postgresql import PostgreSQL
 
 START = """
 import hublet

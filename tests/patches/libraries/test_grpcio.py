@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from .probe import assert_checks, run_checks
-from .servers.private import accepts, free_port, running
+from loadtests.private.process import accepts, free_port, running
 
-SERVER = Path(__file__).parent / "servers" / "grpc_echo.py"
+from .probe import assert_checks, run_checks
+
+SERVER = Path(__file__).parent / "grpc_echo.py"
 
 
 def test_grpcio(tmp_path: Path, subtests: pytest.Subtests) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from loadtests.private.mariadb import MariaDB
+
 from .probe import assert_checks, run_checks
-from .servers.mariadb import MariaDB
 
 
 def test_mysqlclient(mariadb: MariaDB, subtests: pytest.Subtests) -> None:

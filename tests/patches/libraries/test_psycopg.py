@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.patches.libraries.servers.postgresql import PostgreSQL
+from loadtests.private.postgresql import PostgreSQL
 
 from .probe import assert_checks, run_checks
 

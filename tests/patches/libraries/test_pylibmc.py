@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from loadtests.private.caches import memcached_server
+
 from .probe import assert_checks, run_checks
-from .servers.caches import memcached_server
 
 
 def test_pylibmc(subtests: pytest.Subtests) -> None:

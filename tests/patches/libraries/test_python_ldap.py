@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from loadtests.private.ldap_directory import ldap_server
+
 from .probe import assert_checks, run_checks
-from .servers.ldap_directory import ldap_server
 
 
 def test_python_ldap(subtests: pytest.Subtests) -> None:

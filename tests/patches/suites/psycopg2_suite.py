@@ -10,7 +10,7 @@ import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.patches.libraries.servers.postgresql import PostgreSQL, postgresql
+from loadtests.private.postgresql import PostgreSQL, postgresql
 
 ROOT = Path(__file__).parents[3]
 CACHE = ROOT / "build" / "suites"

@@ -1,4 +1,4 @@
-"""A MariaDB server of the tests' own, with a database `test` and a user `hublet` who may do everything in it."""
+"""A MariaDB server of one's own, with a database `test` and a user `hublet` who may do everything in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .private import accepts, folder, free_port, program, running, unprivileged
+from .process import accepts, folder, free_port, program, running, unprivileged
 
 PACKAGE = "mariadb-server-core and mariadb-client-core"
 SETTING_UP = """

@@ -1,11 +1,11 @@
-"""Memcached and Redis of the tests' own, without anything on disk."""
+"""Memcached and Redis of one's own, without anything on disk."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .private import accepts, folder, free_port, program, running, unprivileged
+from .process import accepts, folder, free_port, program, running, unprivileged
 
 
 @contextmanager

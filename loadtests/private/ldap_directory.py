@@ -1,11 +1,11 @@
-"""An LDAP directory of the tests' own: slapd with the suffix dc=test, which cn=admin,dc=test may write to."""
+"""An LDAP directory of one's own: slapd with the suffix dc=test, which cn=admin,dc=test may write to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .private import accepts, folder, free_port, program, running, unprivileged
+from .process import accepts, folder, free_port, program, running, unprivileged
 
 CONFIGURATION = """
 include /etc/ldap/schema/core.schema

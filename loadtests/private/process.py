@@ -1,4 +1,4 @@
-"""Starts servers of the tests' own, on free ports of the loopback interface and not as root, and ends them."""
+"""Starts servers of one's own, on free ports of the loopback interface and not as root, and ends them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def free_port() -> int:
         return port
 
 
-def program(name: str, package: str) -> str:
-    """The path of a server's program. Raises FileNotFoundError with the Debian package that brings it."""
-    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+def program(name: str, package: str, *places: str) -> str:
+    """The path of a server's program, also in these folders. Raises FileNotFoundError with its Debian package."""
+    path = shutil.which(name, path=os.pathsep.join([*places, os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]))
     if path is None:
         raise FileNotFoundError(f"{name} is not installed: run tests/install-packages.sh, or install {package}")
     return path
@@ -40,7 +40,7 @@ def unprivileged(command: Sequence[str]) -> list[str]:
 @contextmanager
 def folder() -> Iterator[Path]:
     """A folder that the server's account owns. Its path is short: sockets of a server lie in it."""
-    with tempfile.TemporaryDirectory(prefix="hublet-") as name:
+    with tempfile.TemporaryDirectory(prefix="hublet-", ignore_cleanup_errors=True) as name:
         if os.geteuid() == 0:
             shutil.chown(name, ACCOUNT)
         yield Path(name)
@@ -54,14 +54,14 @@ def accepts(port: int) -> bool:
 
 @contextmanager
 def running(command: Sequence[str], is_up: Callable[[], bool], log: Path) -> Iterator[None]:
-    """Run a server until the block ends; it is entered when the server is up."""
+    """Run a server until the block ends; it is entered when the server is up. Raises RuntimeError if it never is."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + PATIENCE
         while not is_up():
             if process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"{command[0]} does not come up: {log.read_text(errors='replace')[-2000:]}")
+                raise RuntimeError(f"{command[0]} does not come up: {log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.05)
         yield
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .private import accepts, folder, free_port, program, running, unprivileged
+from .process import accepts, folder, free_port, program, running, unprivileged
 
 
 @contextmanager

@@ -1,1 +1,0 @@
-"""Private servers, started for the tests."""
