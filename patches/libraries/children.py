@@ -1,11 +1,13 @@
 """Child processes: `os.system`, `os.wait` and its kin, and starting them without copying the memory of the server.
 
 gevent's loop collects every child that ends (SIGCHLD, `waitpid(-1)`) and keeps the status for who asks. So a call that
-waits asks the loop, and of the kernel only what it says at once.
+waits asks the loop, and of the kernel only what it says at once. The loop's handler must be there before the child is:
+the signal of one that ends sooner is lost, and with it the end.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 import signal
@@ -47,6 +49,17 @@ def shell(original: Callable[[Any], int]) -> Callable[[Any], int]:
     return system
 
 
+def spawning(original: Callable[..., int]) -> Callable[..., int]:
+    """What takes the place of os.posix_spawn and os.posix_spawnp."""
+
+    @functools.wraps(original)
+    def posix_spawn(*args: Any, **kwargs: Any) -> int:
+        get_hub().loop.install_sigchld()
+        return original(*args, **kwargs)
+
+    return posix_spawn
+
+
 def child_status(pid: int) -> tuple[int, int]:
     """Wait for a child, or any child for -1; return its number and status. Raises ChildProcessError."""
     if pid == -1 and not any(isinstance(each, tuple) for each in collected.values()):
@@ -54,10 +67,10 @@ def child_status(pid: int) -> tuple[int, int]:
         if ended is not None and ended.si_pid not in collected:
             return raw_waitpid(ended.si_pid, 0)
     if pid > 0 and pid not in collected:
-        found = raw_waitpid(pid, os.WNOHANG)
-        if found[0]:
-            return found
         with get_hub().loop.child(pid, False) as watcher:
+            found = raw_waitpid(pid, os.WNOHANG)
+            if found[0]:
+                return found
             get_hub().wait(watcher)
             return watcher.rpid, watcher.rstatus
     found = gevent_os.waitpid(pid, 0)
@@ -150,7 +163,6 @@ class Start:
         popen = self._popen
         popen.pid = pid
         popen._child_created = True
-        popen._loop.install_sigchld()
         gevent_os._watch_child(pid, popen._on_child, popen._loop, True)
 
     def _handle_exitstatus(self, *_: Any) -> None:
@@ -177,6 +189,7 @@ def start_child(original: Callable[..., None]) -> Callable[..., None]:
             return
         *others, process_group = rest
         start = Start(self)
+        self._loop.install_sigchld()
         try:
             start._execute_child(
                 args,
