@@ -1,8 +1,8 @@
 """confluent-kafka's producers and consumers: what waits for brokers waits on native threads, a slice of time each.
 
 Between slices a greenlet can be killed; what had come for it then is kept for the next call. Delivery reports are
-called in the greenlet that polls or flushes. Callbacks of a consumer (assigned, revoked) are called on the native
-thread, where they may use the consumer.
+called in the greenlet that polls, flushes or ends a transaction. Callbacks of a consumer (assigned, revoked) are called
+on the native thread, where they may use the consumer.
 """
 
 from __future__ import annotations
@@ -75,9 +75,12 @@ class WaitingProducer(original_producer):
                 return call(-1 if timeout is None else timeout)
             return in_slices(functools.partial(offload, call), timeout)
         finally:
-            reports = kept(self, "_hublet_reports")
-            while reports:
-                reports.popleft()()
+            self._call_reports()
+
+    def _call_reports(self) -> None:
+        reports = kept(self, "_hublet_reports")
+        while reports:
+            reports.popleft()()
 
     def _deferred(self, report: Callable[..., Any]) -> Callable[..., Any]:
         def deferred(*args: Any) -> None:
@@ -131,10 +134,25 @@ def off_load(kind: type[Any], original: type[Any], *names: str) -> None:
         setattr(kind, name, off_loaded(getattr(original, name)))
 
 
+def reporting(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A producer's method that runs on a native thread, and then calls the delivery reports that came meanwhile."""
+
+    @functools.wraps(call)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(self, *args, **kwargs)
+        finally:
+            self._call_reports()
+
+    return method
+
+
 off_load(
     WaitingProducer, original_producer,
     "abort_transaction", "commit_transaction", "init_transactions", "list_topics", "send_offsets_to_transaction",
 )  # fmt: skip
+for name in ("abort_transaction", "commit_transaction"):
+    setattr(WaitingProducer, name, reporting(getattr(WaitingProducer, name)))
 off_load(
     WaitingConsumer, original_consumer,
     "close", "commit", "committed", "get_watermark_offsets", "list_topics", "offsets_for_times", "unsubscribe",

@@ -1,4 +1,4 @@
-"""What is checked of confluent-kafka, in a patched process, where the only broker never answers."""
+"""What is checked of confluent-kafka, in a patched process: with a silent broker, and with librdkafka's own."""
 
 from __future__ import annotations
 
@@ -29,6 +29,34 @@ def silent_broker() -> Iterator[dict[str, Any]]:
         }
     finally:
         server.stop(0)
+
+
+@contextmanager
+def mock_cluster(latency: int = 0) -> Iterator[dict[str, Any]]:
+    """Yield the configuration that leads to a broker that librdkafka runs in this process; `latency` is in ms."""
+    keeper = confluent_kafka.Producer({"test.mock.num.brokers": 1, "test.mock.broker.rtt": latency, "logger": quiet})
+    brokers = keeper.list_topics(timeout=10).brokers.values()
+    yield {"bootstrap.servers": ",".join(f"{each.host}:{each.port}" for each in brokers), "logger": quiet}
+
+
+def received(options: dict[str, Any], topic: str, count: int) -> list[bytes]:
+    """So many messages of a topic, from its beginning, and those that come within another half a second."""
+    reader = confluent_kafka.Consumer(
+        {**options, "group.id": topic, "auto.offset.reset": "earliest", "isolation.level": "read_committed"}
+    )
+    reader.subscribe([topic])
+    values: list[bytes] = []
+    with gevent.Timeout(20):
+        while len(values) < count:
+            message = reader.poll(1)
+            if message is not None:
+                assert message.error() is None, message.error()
+                values.append(message.value())
+    values.extend(each.value() for each in reader.consume(10, 0.5))
+    offsets = reader.commit(asynchronous=False)
+    assert sum(each.offset for each in offsets if each.offset > 0) >= count, offsets
+    reader.close()
+    return sorted(values)
 
 
 class quiet:
@@ -112,6 +140,93 @@ def check_subclasses_of_the_library() -> None:
             assert serializing.flush(10) == 0
         assert seen == [confluent_kafka.KafkaError._MSG_TIMED_OUT]
         assert waiting.stall < 0.15, waiting
+
+
+def check_messages_arrive() -> None:
+    """Each report is called once, in the greenlet that flushes; the hub turns meanwhile."""
+    with mock_cluster(latency=200) as options:
+        producer = confluent_kafka.Producer(options)
+        reports: list[Any] = []
+
+        def report(error: Any, message: Any) -> None:
+            reports.append((error, message.value(), message.offset() >= 0, gevent.getcurrent()))
+
+        values = sorted(b"%d" % number for number in range(50))
+        for value in values:
+            producer.produce("arrivals", value, on_delivery=report)
+        with measured() as flushing:
+            assert producer.flush(10) == 0
+        assert flushing.elapsed > 0.1
+        assert flushing.stall < 0.15, flushing
+        assert sorted(each[1] for each in reports) == values
+        assert {each[0] for each in reports} == {None}
+        assert {each[2:] for each in reports} == {(True, gevent.getcurrent())}
+        assert received(options, "arrivals", 50) == values
+
+
+def check_producers_flush_at_once() -> None:
+    with mock_cluster(latency=200) as options:
+        producers = [confluent_kafka.Producer(options) for _ in range(20)]
+        free: list[Any] = []
+
+        def send() -> None:
+            if not free:
+                free.extend(producers)
+            producer = free.pop()
+            producer.produce("together", b"x")
+            assert producer.flush(10) == 0
+
+        gevent.joinall([gevent.spawn(send) for _ in producers], raise_error=True, timeout=20)  # connects
+        assert_yields(send)
+
+
+def check_a_group_is_left_and_joined() -> None:
+    """Callbacks of a consumer are called, and a consumer that was killed inside poll gets the message after it."""
+    with mock_cluster() as options:
+        assigned: list[Any] = []
+        reader = confluent_kafka.Consumer({**options, "group.id": "joining", "auto.offset.reset": "earliest"})
+        producer = confluent_kafka.Producer(options)
+        producer.produce("joined", b"first")
+        assert producer.flush(10) == 0
+        reader.subscribe(["joined"], on_assign=lambda _, partitions: assigned.extend(partitions))
+        with gevent.Timeout(20):
+            while (message := reader.poll(1)) is None:
+                pass
+        assert message.value() == b"first"
+        assert assigned
+        assert killed_inside(reader.poll) < 1
+        producer.produce("joined", b"second")
+        assert producer.flush(10) == 0
+        assert reader.poll(10).value() == b"second"
+        reader.close()
+
+
+def check_transactions() -> None:
+    """What is committed is read, what is aborted is not; reports have been called when the transaction has ended."""
+    with mock_cluster() as options:
+        producer = confluent_kafka.Producer({**options, "transactional.id": "checked"})
+        producer.init_transactions(10)
+        reports: list[Any] = []
+
+        def report(error: Any, message: Any) -> None:
+            reports.append((error and error.code(), message.value(), gevent.getcurrent()))
+
+        producer.begin_transaction()
+        producer.produce("ended", b"committed", on_delivery=report)
+        with measured() as committing:
+            producer.commit_transaction(10)
+        assert committing.stall < 0.15, committing
+        assert reports == [(None, b"committed", gevent.getcurrent())]
+        reports.clear()
+        producer.begin_transaction()
+        producer.produce("ended", b"aborted", on_delivery=report)
+        producer.abort_transaction(10)
+        purged = {confluent_kafka.KafkaError._PURGE_QUEUE, confluent_kafka.KafkaError._PURGE_INFLIGHT, None}
+        assert [each[1] for each in reports] == [b"aborted"]
+        assert reports[0][0] in purged
+        error = assert_raises(confluent_kafka.KafkaException, lambda: producer.commit_transaction(1))
+        assert error.args[0].code() == confluent_kafka.KafkaError._STATE
+        assert received(options, "ended", 1) == [b"committed"]
 
 
 def check_without_a_hub() -> None:

@@ -1,4 +1,4 @@
-"""confluent-kafka yields while brokers are silent; reports come in the greenlet that asks for them."""
+"""confluent-kafka yields; messages and transactions are as before, reports come in the greenlet that asks for them."""
 
 from __future__ import annotations
 
