@@ -6,7 +6,8 @@ declare -A provides=(
     [gcc]=gcc [valgrind]=valgrind [node]=nodejs [npm]=npm
     # Servers that drivers are tested with, and what finds the libraries that drivers are compiled against.
     [mariadbd]=mariadb-server-core [my_print_defaults]=mariadb-client-core [memcached]=memcached
-    [redis-server]=redis-server [slapd]=slapd [nats-server]=nats-server [pkg-config]=pkg-config
+    [redis-server]=redis-server [slapd]=slapd [nats-server]=nats-server [rabbitmq-server]=rabbitmq-server
+    [pkg-config]=pkg-config
 )
 # Of what is compiled here: the WebSocket load generator, bjoern, mysqlclient and mariadb, python-ldap. And a driver.
 declare -A headers=(
@@ -29,6 +30,13 @@ python3 -c 'import test.support' 2>/dev/null || missing+=(libpython3-testsuite) 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     echo "these programs are needed and missing; install the packages: ${missing[*]}" >&2
     exit 1
+fi
+# The tests start servers of their own: those that Debian would start as services are not needed.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
 fi
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"

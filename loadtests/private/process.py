@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -33,8 +34,11 @@ def program(name: str, package: str, *places: str) -> str:
 
 
 def unprivileged(command: Sequence[str]) -> list[str]:
-    """The command that runs another as somebody who is not root."""
-    return ["runuser", "-u", ACCOUNT, "--", *command] if os.geteuid() == 0 else list(command)
+    """The command that becomes another, run by somebody who is not root: signals reach it without a go-between."""
+    if os.geteuid() != 0:
+        return list(command)
+    group = str(pwd.getpwnam(ACCOUNT).pw_gid)
+    return ["setpriv", "--reuid", ACCOUNT, "--regid", group, "--clear-groups", "--", *command]
 
 
 @contextmanager
@@ -65,7 +69,7 @@ def running(command: Sequence[str], is_up: Callable[[], bool], log: Path) -> Ite
             time.sleep(0.05)
         yield
     finally:
-        process.terminate()  # runuser, if there is one, passes it on
+        process.terminate()
         try:
             process.wait(PATIENCE)
         except subprocess.TimeoutExpired:

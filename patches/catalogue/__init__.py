@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from ..replacement import Patch
-from . import asynchronous, cooperative, cpu, databases, networking, stdlib
+from . import asynchronous, cooperative, cpu, databases, messaging, networking, stdlib
 
 CATALOGUE: Final[tuple[Patch, ...]] = (
     *stdlib.PATCHES,
     *cpu.PATCHES,
     *databases.PATCHES,
     *networking.PATCHES,
+    *messaging.PATCHES,
     *asynchronous.PATCHES,
     *cooperative.PATCHES,
 )

@@ -82,27 +82,6 @@ PATCHES: Final[tuple[Patch, ...]] = (
         "making a client takes 25 ms of the processor: make each once",
     ),
     cooperative(
-        "pika",
-        "pika",
-        "pika",
-        ">=1.4,<2",
-        "BlockingConnection's sockets and selectors are the standard library's",
-    ),
-    cooperative(
-        "kombu",
-        "kombu",
-        "kombu",
-        ">=5.7,<6",
-        "its sockets are the standard library's",
-    ),
-    cooperative(
-        "celery",
-        "celery",
-        "celery",
-        ">=5.7,<6",
-        "producers and results wait in kombu and redis-py",
-    ),
-    cooperative(
         "kafka-python",
         "kafka",
         "kafka-python",

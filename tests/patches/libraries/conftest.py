@@ -9,6 +9,7 @@ import pytest
 from loadtests.private.mariadb import MariaDB, mariadb_server
 from loadtests.private.postgresql import PostgreSQL
 from loadtests.private.postgresql import postgresql as private_postgresql
+from loadtests.private.rabbitmq import rabbitmq_server
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +22,9 @@ def postgresql() -> Iterator[PostgreSQL]:
 def mariadb() -> Iterator[MariaDB]:
     with mariadb_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[int]:
+    with rabbitmq_server() as port:
+        yield port

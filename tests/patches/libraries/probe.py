@@ -95,7 +95,9 @@ def assert_yields(operation: Callable[[], Any], stall: float = LONGEST_STALL) ->
     raise AssertionError(f"{ATTEMPTS} times; at last one {one}, {AT_ONCE} of them {many}")
 
 
-def assert_raises(kind: type[BaseException], operation: Callable[[], object]) -> BaseException:
+def assert_raises(
+    kind: type[BaseException] | tuple[type[BaseException], ...], operation: Callable[[], object]
+) -> BaseException:
     """Assert that an operation raises this; return it."""
     try:
         operation()
