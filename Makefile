@@ -12,7 +12,7 @@ SECONDS ?= 60
 PROCESSES ?= 2
 SOURCES := setup.py pyproject.toml $(shell find entry runtime patches servers loadtests/locusts -name '*.py' -o -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: serve test test-all lint bench compare bench-check chaos autobahn psycopg2-suite fuzz docs clean packages
+.PHONY: serve test test-all lint bench compare bench-check chaos autobahn psycopg2-suite pymysql-suite fuzz docs clean packages
 
 serve: $(VENV)/.built-demo  ## build hublet and serve the demo on http://HOST:PORT
 	$(BIN)/hublet examples.ticker.app:app --bind $(HOST):$(PORT) --grace 2
@@ -50,6 +50,9 @@ autobahn: $(VENV)/.built-test  ## every case of the Autobahn WebSocket Testsuite
 
 psycopg2-suite: $(VENV)/.built-test  ## psycopg2's own tests, patched, against a private PostgreSQL
 	$(BIN)/python -m tests.patches.suites.psycopg2_suite $(ARGS)
+
+pymysql-suite: $(VENV)/.built-test  ## PyMySQL's own tests, patched, against a private MariaDB
+	$(BIN)/python -m tests.patches.suites.pymysql_suite $(ARGS)
 
 fuzz: $(VENV)/.built-test  ## fuzz the parsers, each for SECONDS
 	$(BIN)/python -m tests.fuzz.heads --seconds $(SECONDS)

@@ -1,11 +1,13 @@
-"""Runs a package named `tests` in a greenlet, patched, and prints JSON.
+"""Runs the tests of a package in a greenlet, patched, and prints JSON.
 
-Arguments: its folder, patched or plain, the names of tests to leave out, and modules.
+Arguments: its folder, its name, patched or plain, the names of tests to leave out, and modules. Tests that lie in the
+library's own package are those of the folder, beside the library that is installed.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import unittest
 from collections.abc import Iterator
@@ -24,22 +26,27 @@ def cases(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:
             yield each
 
 
-def run(excluded: set[str], modules: list[str]) -> dict[str, object]:
+def run(name: str, excluded: set[str], modules: list[str]) -> dict[str, object]:
     """Run the suite's modules, or all of them."""
-    package = import_module("tests")
-    found = [import_module(f"tests.{each}") for each in modules]
+    package = import_module(name)
+    found = [import_module(f"{name}.{each}") for each in modules]
     suite = unittest.defaultTestLoader.loadTestsFromModule
-    every = [case for module in found for case in cases(suite(module))] or list(cases(package.test_suite()))
+    whole = package.test_suite() if hasattr(package, "test_suite") else suite(package)
+    every = [case for module in found for case in cases(suite(module))] or list(cases(whole))
     chosen = unittest.TestSuite(case for case in every if case.id().rpartition(".")[2] not in excluded)
-    result = unittest.TextTestRunner(stream=sys.stderr).run(chosen)
+    result = unittest.TextTestRunner(stream=sys.stderr, warnings="default").run(chosen)
     failed = {case.id(): text for case, text in [*result.failures, *result.errors]}
     return {"ran": result.testsRun, "skipped": len(result.skipped), "failed": failed}
 
 
 if __name__ == "__main__":
-    folder, patched, excluded_names, *module_names = sys.argv[1:]
+    folder, package_name, patched, excluded_names, *module_names = sys.argv[1:]
     if patched == "patched":
         hublet.patch_all()
-    sys.path.insert(0, folder)
-    outcome = gevent.spawn(run, set(excluded_names.split(",")), module_names).get()
-    sys.stdout.write(json.dumps(outcome) + "\n")
+    library = package_name.rpartition(".")[0]
+    if library:
+        import_module(library).__path__.append(os.path.join(folder, library))
+    else:
+        sys.path.insert(0, folder)
+    outcome = gevent.spawn(run, package_name, set(excluded_names.split(",")), module_names).get()
+    sys.stdout.write(f"outcome: {json.dumps(outcome)}\n")
