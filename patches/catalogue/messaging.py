@@ -47,7 +47,8 @@ PATCHES: Final[tuple[Patch, ...]] = (
         distribution="pika",
         versions=">=1.4,<1.5",
         cost="none that can be measured",
-        remedy="greenlets must not share a BlockingConnection",
+        remedy="greenlets must not share a BlockingConnection; bound its making by socket_timeout and stack_timeout: a "
+        "gevent.Timeout there leaves its sockets open for a while",
     ),
     cooperative(
         "kombu",

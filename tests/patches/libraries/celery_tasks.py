@@ -1,6 +1,6 @@
 import hublet
 
-hublet.patch_all()  # fmt: skip - the first line, as docs/patches.rst says
+hublet.patch_all()  # before anything else, as docs/patches.rst says
 
 # The application that workers and producers of test_celery share; BROKER and RESULTS are in the environment.
 import os  # noqa: E402
