@@ -11,7 +11,8 @@ Rules:
   the one to free a connection, at the same time as the next call on it.
 - Where there is nothing to yield to, the call is a plain call: in the hub itself, in a native thread, before there is a
   hub, and when the interpreter ends, where threads run no more. So it is within a call on one of these threads, even
-  where what was called there has made a hub (`time.sleep` does).
+  where what was called there has made a hub (`time.sleep` does), and where there is no thread and none can be had: the
+  system has none left, or the interpreter (3.12) starts none since it runs what `atexit` was given.
 """
 
 from __future__ import annotations
@@ -173,7 +174,8 @@ class Offload:
             return function(*args, **kwargs)
         unfinished = self._begun - self._ended
         if unfinished >= self._started and self._started < self.threads:
-            self._start_thread()
+            if not self._start_thread():
+                return function(*args, **kwargs)
         elif unfinished >= self.threads + self.queue and not self._forget_dead_hubs():
             raise OffloadQueueFull(self.threads, self.queue)
         returns = self._returns.get(hub) or self._returns_of(hub)
@@ -222,14 +224,14 @@ class Offload:
         self._ended += taken
         return taken
 
-    def _start_thread(self) -> None:
+    def _start_thread(self) -> bool:
+        """Start one more, if it can be had; say whether there is any, which will come to the call."""
         self._started += 1
         try:
             start_new_thread(work, (self._calls,))
-        except RuntimeError:  # the system has none left: those that run will come to the call, if there are any
+        except RuntimeError:
             self._started -= 1
-            if not self._started:
-                raise
+        return self._started > 0
 
 
 def has_hub_to_yield_to() -> bool:

@@ -455,3 +455,32 @@ def test_while_the_interpreter_ends_it_is_a_plain_call() -> None:
         last = Last()
     """
     assert run_python(script) == "1 2 0\n"
+
+
+def test_at_exit_it_works_without_a_thread_so_far() -> None:
+    """Python 3.12 starts none there: "can't create new thread at interpreter shutdown"."""
+    script = """
+        from gevent import monkey; monkey.patch_all()
+        import atexit, gevent
+        from hublet.runtime.offload import offload
+        gevent.sleep(0)
+        atexit.register(lambda: print(offload(abs, -1)))
+    """
+    assert run_python(script) == "1\n"
+
+
+def test_where_the_system_has_no_thread_left_it_is_a_plain_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: Any) -> int:
+        raise RuntimeError("can't start new thread")
+
+    one, other = Offload(), Offload()
+    assert one.call(get_ident) != get_ident()
+    monkeypatch.setattr("hublet.runtime.offload.start_new_thread", none_left)
+    assert other.call(get_ident) == get_ident()
+    assert other.statistics() == OffloadStatistics(threads=0, running=0, queued=0, finished=0)
+    with gevent.Timeout(10):
+        both = [gevent.spawn(one.call, native_sleep, 0.01) for _ in range(2)]  # the second waits for the one thread
+        gevent.joinall(both, raise_error=True)
+    assert one.statistics() == OffloadStatistics(threads=1, running=0, queued=0, finished=3)
+    monkeypatch.undo()
+    assert other.call(get_ident) != get_ident()
