@@ -7,6 +7,8 @@ Rules:
 - A call is made elsewhere from the outermost buffered method on. That takes the object's own lock, which belongs to a
   native thread: were only the system call made elsewhere, a second greenlet would be told "reentrant call". So another
   greenlet's large call on the same file waits on its own thread, and a small one waits as a second thread's would.
+  What an object with such a lock asks of the one beneath it, to fill or empty a large buffer say, is done here: it is
+  told by its memoryview of memory that belongs to no object.
 - Only where a `FileIO` itself is beneath: a socket's `makefile`, or anybody's own class, belongs to its greenlet.
 - Not for the standard streams, which the interpreter flushes at its end, nor while a module is being imported.
 - With too many calls waiting for a thread, the call is made here: a file knows no OffloadQueueFull.
@@ -18,6 +20,7 @@ from io import FileIO
 from cpython.buffer cimport PyBUF_FULL_RO, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.long cimport PyLong_AsLongAndOverflow, PyLong_CheckExact
+from cpython.memoryview cimport PyMemoryView_Check
 from cpython.ref cimport PyObject
 from posix.stat cimport S_ISREG, fstat, struct_stat
 from posix.unistd cimport SEEK_CUR, lseek
@@ -28,6 +31,7 @@ from ...runtime.offload import has_hub_to_yield_to, offload
 
 cdef extern from "Python.h":
     PyObject *PyEval_GetGlobals()
+    PyObject *PyMemoryView_GET_BASE(object view)
 
 cdef long PIECE = OFFLOAD_FILE_PIECE
 # A module is read in the midst of the interpreter's import, with locks held.
@@ -82,11 +86,11 @@ cdef long number(value):
 
 
 cdef long size_of(data):
-    """Bytes in an object; 0 for one without the buffer protocol, of which the call complains."""
+    """Bytes in an object; 0 for one without the buffer protocol, of which the call complains, and for a buffer's own."""
     cdef Py_buffer view
     if PyBytes_CheckExact(data):
         return PyBytes_GET_SIZE(data)
-    if not PyObject_CheckBuffer(data):
+    if not PyObject_CheckBuffer(data) or (PyMemoryView_Check(data) and PyMemoryView_GET_BASE(data) is NULL):
         return 0
     try:
         PyObject_GetBuffer(data, &view, PyBUF_FULL_RO)

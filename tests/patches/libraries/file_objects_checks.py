@@ -230,6 +230,27 @@ def check_greenlets_share_a_file() -> None:
             assert changes == len(sizes) - 1, "a write was torn"
 
 
+def check_greenlets_share_a_file_with_a_large_buffer() -> None:
+    """What fills and empties the buffer holds the file's lock, and must not let a greenlet run that wants it."""
+    with file_of(0) as path:
+        with open(path, "wb", buffering=4 * PIECE) as file:
+
+            def write(letter: bytes) -> None:
+                for _ in range(100):
+                    file.write(letter * 20_000)
+
+            gevent.joinall([gevent.spawn(write, letter) for letter in (b"a", b"b")], raise_error=True, timeout=20)
+        got: list[bytes] = []
+        with open(path, "rb", buffering=4 * PIECE) as file:
+
+            def read() -> None:
+                while data := file.read(20_000):
+                    got.append(data)
+
+            gevent.joinall([gevent.spawn(read) for _ in range(2)], raise_error=True, timeout=20)
+        assert sorted(got) == [b"a" * 20_000] * 100 + [b"b" * 20_000] * 100
+
+
 def check_greenlets_and_threads_read_one_file() -> None:
     with file_of(0) as path:
         Path(path).write_bytes(b"".join(bytes([n]) * PIECE for n in range(40)))
