@@ -6,7 +6,7 @@ calls that end together cost one wake-up.
 
 Rules:
 - A call that runs is never interrupted, since what it works on (a connection's C structures) is in use until it
-  returns. A greenlet that is killed or times out meanwhile sees that when the call has ended.
+  returns. A greenlet that is killed or times out meanwhile sees that when the call has ended; if both, the kill.
 - A thread lets go of a call's function and arguments before it says that the call has ended: otherwise it could be
   the one to free a connection, at the same time as the next call on it.
 - Where there is nothing to yield to, the call is a plain call: in the hub itself, in a native thread, before there is a
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from sys import is_finalizing
 from typing import Any, Final, ParamSpec, TypeVar
 
-from gevent import getcurrent
+from gevent import GreenletExit, getcurrent
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 from gevent.lock import BoundedSemaphore
@@ -188,7 +188,7 @@ class Offload:
             try:
                 hub.switch()
             except BaseException as error:
-                thrown = thrown or error
+                thrown = to_be_seen(thrown, error)
         self._ended += 1
         # The thread may hold the call for a moment more, and must not be the one that frees the result.
         result, failure, call.result, call.error = call.result, call.error, None, None
@@ -238,6 +238,11 @@ def has_hub_to_yield_to() -> bool:
     """Whether a wait here may yield: in a greenlet that is not the hub, on a thread that has a hub and is not ours."""
     hub = get_hub_if_exists()
     return hub is not None and not is_finalizing() and getcurrent() is not hub and not this_thread.makes_calls
+
+
+def to_be_seen(thrown: BaseException | None, error: BaseException) -> BaseException:
+    """Which of what is thrown at a greenlet in a call it sees: the first, but a kill always, which comes only once."""
+    return error if thrown is None or isinstance(error, GreenletExit) else thrown
 
 
 class Lane:

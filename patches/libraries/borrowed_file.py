@@ -15,6 +15,7 @@ from gevent.event import Event
 from gevent.monkey import get_original
 
 from ...runtime.limits import BORROWED_BATCH
+from ...runtime.offload import to_be_seen
 
 T = TypeVar("T")
 allocate_lock: Final[Callable[[], Any]] = get_original("_thread", "allocate_lock")
@@ -83,7 +84,7 @@ class Loan:
                 try:
                     self.wake.wait()
                 except BaseException as error:
-                    self.thrown = self.thrown or error
+                    self.thrown = to_be_seen(self.thrown, error)
                 self.wake.clear()
                 self._answer()
         finally:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import gevent
 
 from ...runtime.limits import RETRY_LONGEST, SQLITE_LONG_STATEMENTS
-from ...runtime.offload import offload
+from ...runtime.offload import offload, to_be_seen
 from .borrowed_file import outcome
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def off_loaded(connection: sqlite3.Connection, call: Callable[..., T], *args: An
         try:
             running.join(None if thrown is None else RETRY_LONGEST)
         except BaseException as error:
-            thrown = thrown or error
+            thrown = to_be_seen(thrown, error)
         if thrown is not None:
             if first.setdefault("is", "greenlet") == "greenlet":
                 break

@@ -166,6 +166,26 @@ def test_a_timeout_is_raised_after_the_call(pool: Offload) -> None:
     assert pool.call(abs, -1) == 1
 
 
+def test_a_kill_after_a_timeout_is_not_lost(pool: Offload) -> None:
+    gates, timed_out = [Gate(), Gate()], []
+
+    def call() -> None:
+        for each in gates:
+            with gevent.Timeout(0.01, False) as timer:
+                pool.call(each.passed)
+            timed_out.append(timer)
+
+    victim = gevent.spawn(call)
+    gevent.sleep(0.05)
+    victim.kill(block=False)
+    gevent.sleep(0.05)
+    for each in gates:
+        each.open()
+    victim.join(10)
+    assert isinstance(victim.value, gevent.GreenletExit)
+    assert timed_out == []
+
+
 def test_nothing_of_a_call_is_left_with_its_thread(pool: Offload) -> None:
     """A connection that is passed or returned is freed by the greenlet, and at once."""
     freed: list[int] = []
