@@ -9,19 +9,20 @@ from collections.abc import Iterator
 from sqlite3 import Cursor as NativeCursor
 from typing import Final
 
+# A semicolon, and what has semicolons that end nothing, also where its own end is missing.
+MARKS: Final = re.compile(r"""'[^']*'?|"[^"]*"?|`[^`]*`?|\[[^]]*]?|--[^\n]*|/\*.*?(?:\*/|\Z)|;""", re.DOTALL)
 LACKING: Final = re.compile(r"Incorrect number of bindings supplied.*uses (\d+)")
 
 
 def statements(script: str) -> Iterator[str]:
     """The statements of a script, one by one; the last may be incomplete."""
-    begun = ""
-    for piece in re.split(r"(?<=;)", script):
-        begun += piece
-        if sqlite3.complete_statement(begun):
-            yield begun
-            begun = ""
-    if begun.strip():
-        yield begun
+    begun = 0
+    for mark in MARKS.finditer(script):
+        if mark[0] == ";" and sqlite3.complete_statement(script[begun : mark.end()]):  # not within a trigger's
+            yield script[begun : mark.end()]
+            begun = mark.end()
+    if script[begun:].strip():
+        yield script[begun:]
 
 
 class Nulls(dict[str, None]):

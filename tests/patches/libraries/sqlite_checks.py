@@ -165,6 +165,22 @@ def check_parameters_of_a_script_are_null(_: str) -> None:
         connection.close()
 
 
+def check_semicolons_within_a_statement_cost_nothing(_: str) -> None:
+    """Each was a look at the whole statement so far: a minute for five megabytes of text."""
+    many = "&nbsp;" * 1000
+    script = f"""
+        CREATE TABLE "{many}" (n); -- {many}
+        CREATE TRIGGER t AFTER INSERT ON "{many}" BEGIN SELECT 1; SELECT '{many}'; END; /* {many} */
+        INSERT INTO "{many}" VALUES ('it''s {many}');
+    """
+    connection = sqlite3.connect(":memory:")
+    with patch("sqlite3.complete_statement", wraps=sqlite3.complete_statement) as asked:
+        connection.executescript(script)
+    assert asked.call_count == 5, asked.call_count  # one for each statement, and for each in the trigger
+    assert connection.execute(f'SELECT * FROM "{many}"').fetchall() == [(f"it's {many}",)]
+    connection.close()
+
+
 def check_a_script_leaves_its_transaction_open(folder: str) -> None:
     connection = sqlite3.connect(database(folder), isolation_level=None)
     connection.executescript("PRAGMA busy_timeout = 100; BEGIN; INSERT INTO numbers VALUES (1);")
