@@ -109,10 +109,21 @@ cdef elsewhere(call, tuple arguments):
         return call(*arguments)
 
 
+def in_place_of(original):
+    """As `functools.wraps`; and it is found where the original is, by `pickle` for one."""
+
+    def named(method):
+        functools.update_wrapper(method, original)
+        method.__module__ = original.__objclass__.__module__
+        return method
+
+    return named
+
+
 def reading(original):
     """What takes the place of `read`, which reads all unless told otherwise."""
 
-    @functools.wraps(original)
+    @in_place_of(original)
     def read(self, size=-1, /):
         cdef long wanted = number(size)
         if (wanted >= PIECE or wanted < 0) and reads_much(self, wanted):
@@ -125,7 +136,7 @@ def reading(original):
 def reading_all(original):
     """What takes the place of `FileIO.readall`."""
 
-    @functools.wraps(original)
+    @in_place_of(original)
     def readall(self, /):
         return elsewhere(original, (self,)) if reads_much(self, -1) else original(self)
 
@@ -135,7 +146,7 @@ def reading_all(original):
 def reading_once(original):
     """What takes the place of `read1`, which reads a buffer's worth unless told otherwise."""
 
-    @functools.wraps(original)
+    @in_place_of(original)
     def read1(self, size=-1, /):
         cdef long wanted = number(size)
         if wanted >= PIECE and reads_much(self, wanted):
@@ -148,7 +159,7 @@ def reading_once(original):
 def reading_into(original):
     """What takes the place of `readinto` and `readinto1`."""
 
-    @functools.wraps(original)
+    @in_place_of(original)
     def readinto(self, buffer, /):
         cdef long wanted = size_of(buffer)
         if wanted >= PIECE and reads_much(self, wanted):
@@ -161,7 +172,7 @@ def reading_into(original):
 def writing(original):
     """What takes the place of `write`."""
 
-    @functools.wraps(original)
+    @in_place_of(original)
     def write(self, buffer, /):
         if size_of(buffer) >= PIECE and writes_elsewhere(self):
             return elsewhere(original, (self, buffer))

@@ -149,6 +149,9 @@ def check_files_are_what_they_were() -> None:
             assert_raises(io.UnsupportedOperation, lambda: file.write(b""))
             assert_raises(TypeError, lambda: file.readinto(bytes(PIECE)))
             assert file.read.__name__ == "read"
+            for kind in (io.FileIO, io.BufferedReader, io.BufferedRandom):
+                assert pickle.loads(pickle.dumps(kind.read)) is kind.read
+                assert b"hublet" not in pickle.dumps(kind.read)
         said = str(assert_raises(ValueError, lambda: file.read()))
         assert said == "read of closed file"
         with open(path, "wb") as out:
