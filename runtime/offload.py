@@ -135,7 +135,7 @@ class Returns:
     def _deliver(self) -> None:
         ended = self._ended
         try:
-            while ended:
+            for _ in range(len(ended)):  # what ends meanwhile is for the hub's next turn: others have theirs between
                 call = ended.popleft()
                 self._pending -= 1
                 call.done = True

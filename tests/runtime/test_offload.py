@@ -504,3 +504,20 @@ def test_where_the_system_has_no_thread_left_it_is_a_plain_call(monkeypatch: pyt
     assert one.statistics() == OffloadStatistics(threads=1, running=0, queued=0, finished=3)
     monkeypatch.undo()
     assert other.call(get_ident) != get_ident()
+
+
+def test_calls_that_end_one_after_the_other_leave_the_hub_its_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each ends while the one before is delivered: timers and sockets have their turns between them."""
+
+    class Fastest:
+        def put(self, call: Any) -> None:
+            call.run()
+            call.returns.ended(call)
+
+    one, made = Offload(), list[int]()
+    one.call(abs, -1)  # it has its thread
+    monkeypatch.setattr(one, "_calls", Fastest())
+    caller = gevent.spawn(lambda: made.extend(one.call(abs, -1) for _ in range(20_000)))
+    gevent.sleep(0.001)
+    assert 0 < len(made) < 20_000
+    caller.kill()
