@@ -10,7 +10,7 @@ Rules:
   What an object with such a lock asks of the one beneath it, to fill or empty a large buffer say, is done here: it is
   told by its memoryview of memory that belongs to no object.
 - Only where a `FileIO` itself is beneath: a socket's `makefile`, or anybody's own class, belongs to its greenlet.
-- Not for the standard streams, which the interpreter flushes at its end, nor while a module is being imported.
+- Not for the standard streams, which the interpreter flushes at its end, nor where an import reads a module's file.
 - With too many calls waiting for a thread, the call is made here: a file knows no OffloadQueueFull.
 """
 
