@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from loadtests.bench import report
 from loadtests.bench.cases import CASES
 from loadtests.bench.cases.case import Case
 from loadtests.bench.charts import write_charts
@@ -51,6 +52,16 @@ def test_markdown_has_a_row_for_each_server() -> None:
     assert "| 1 | hublet | 1,200 | 0.50 | 1.25 | 1,000 to 1,400 |  |  | 0 | 3 |" in lines
     assert "| 2 | bjoern | 1,000 | 0.50 | 1.25 | 1,000 to 1,000 | 1.20 x |  | 0 | 3 |" in lines
     assert "| not ranked | uvicorn |  |  |  |  |  |  | 0 | 3 of 3 failed |" in lines
+
+
+def test_figures_are_kept_where_plots_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(results: list[CaseResult], directory: Path) -> dict[str, Path]:
+        raise ValueError("no font")
+
+    monkeypatch.setattr(report, "write_charts", fail)
+    with pytest.raises(ValueError, match="no font"):
+        write_report(make_run(hello_result()), tmp_path)
+    assert json.loads((tmp_path / "benchmarks.json").read_text())["cases"]["hello"]["servers"]["bjoern"]["rounds"]
 
 
 def test_a_server_that_drops_requests_is_not_ranked_however_fast() -> None:
