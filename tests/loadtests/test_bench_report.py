@@ -263,3 +263,13 @@ def test_figures_side_by_side_are_named_and_so_is_what_failed(tmp_path: Path) ->
     assert all(name in words for name in ("psycopg2", "plain Python", "gevent", "hublet", "hublet, 20 at once", "µs"))
     assert "failed or not installed: redis" in words
     assert "| 1 | psycopg2 | 40.0 | 50.0 | 60.0 | 30.0 | 1.50 x | one round | 0 | 1 |" in to_markdown(make_run(result))
+
+
+@pytest.mark.parametrize("failures", [[], ["no answer"]])
+def test_curves_without_anything_above_zero_are_no_obstacle(tmp_path: Path, failures: list[str]) -> None:
+    case = next(case for case in CASES if case.name == "growth-in-flight")
+    assert case.curves is not None
+    points, headings = case.curves
+    nothing = {f"{name}_{point}": 0.0 for point in points for name in headings}
+    result = CaseResult(case, [ServerResult(name, [nothing], failures) for name in case.servers])
+    assert write_charts([result], tmp_path)[case.name].stat().st_size > 1000
