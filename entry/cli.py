@@ -21,8 +21,9 @@ from .patches.patching import patch_libraries
 from .patches.registry import UnknownPatch
 from .patches.replacement import resolved
 from .process import with_passed_sockets
-from .reloader import inherit_lifeline, run_reloader, settings_of_child
+from .reloader import run_reloader, settings_of_child
 from .runtime.errors import ApplicationLoadError, ListenError, SettingsError
+from .runtime.lifeline import inherit_lifeline
 from .runtime.offload import POOL
 from .servers.gunicorn.names import BY_NAME, NAMES
 from .servers.listeners import inherit
@@ -132,12 +133,13 @@ def run_command(arguments: Sequence[str], early_imports: Sequence[str]) -> int:
         return check(sourced, target)
     if sourced.settings.reload and lifeline is None:
         return run_reloader(sourced, directory, find_file(os.environ, directory, config)[0])
-    if sourced.settings.workers != 1 and lifeline is None and ends is None:
-        return run_supervisor(sourced, target, inherited, hooks)
+    is_reloaded = sourced.settings.reload and lifeline is not None
+    if sourced.settings.workers != 1 and not is_reloaded and ends is None:
+        return run_supervisor(sourced, target, inherited, hooks, lifeline)
     every = [*early_imports, *patch_as_set(sourced), *sourced.warnings]
-    if lifeline is not None:
-        return run_target(settings_of_child(sourced), target, every, inherited, lifeline, hooks=hooks)
-    return run_target(sourced, target, every, inherited, ends=ends, hooks=hooks)
+    if is_reloaded:
+        sourced = settings_of_child(sourced)
+    return run_target(sourced, target, every, inherited, lifeline, ends, hooks)
 
 
 def needing_workers(sourced: SourcedSettings) -> list[str]:

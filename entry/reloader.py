@@ -14,7 +14,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from gevent.subprocess import Popen, TimeoutExpired
 from .logs import open_logs, reopening_on_signal
 from .process import enter_directory, socket_access
 from .runtime.errors import SettingsError
+from .runtime.lifeline import LIFELINE_VARIABLE
 from .servers.listeners import hand_down, open_listeners
 from .servers.settings_sources import SourcedSettings
 from .servers.supervisor.worker import describe_end
@@ -46,8 +47,6 @@ UNWATCHED: Final = frozenset({"node_modules", "__pycache__"})
 RELOAD_GRACE: Final = 2.0
 # What a child gets beyond its grace time to end by itself.
 KILL_AFTER: Final = 3.0
-# Set for a child: the descriptor of its lifeline, see `inherit_lifeline`. Not HUBLET_..., since those are settings.
-LIFELINE_VARIABLE: Final = "_HUBLET_LIFELINE"
 # When a watch of new directories has surely begun, in milliseconds: what was written into them before is looked for.
 BEGUN_AFTER: Final = 500
 
@@ -89,15 +88,6 @@ def settings_of_child(sourced: SourcedSettings) -> SourcedSettings:
         return sourced
     settings = dataclasses.replace(sourced.settings, grace=RELOAD_GRACE)
     return dataclasses.replace(sourced, settings=settings, origins={**sourced.origins, "grace": "--reload"})
-
-
-def inherit_lifeline(environ: MutableMapping[str, str] = os.environ) -> int | None:
-    """The read end of the pipe that ends when the reloader does, or None in a process that no reloader started."""
-    text = environ.pop(LIFELINE_VARIABLE, None)
-    if text is None:
-        return None
-    os.set_inheritable(int(text), False)
-    return int(text)
 
 
 def import_watch() -> Watch:

@@ -29,7 +29,7 @@ from .servers.supervisor.supervisor import Rules, Supervisor, log
 from .servers.supervisor.worker import Events, State, Worker, start_worker
 from .servers.systemd import ServiceManager
 from .servers.unix_sockets import UnixListener, claim_again
-from .serving import announce, raise_descriptor_limit, stop_signals
+from .serving import announce, raise_descriptor_limit, stop_signals, watched_lifeline
 
 # Set for a trial: the process reads its settings, and ends.
 TRIAL_VARIABLE: Final = "_HUBLET_TRIAL"
@@ -46,9 +46,16 @@ SIGNALS: Final = (
 
 
 def run_supervisor(
-    sourced: SourcedSettings, target: str, inherited: Mapping[str, socket.socket], hooks: Hooks | None = None
+    sourced: SourcedSettings,
+    target: str,
+    inherited: Mapping[str, socket.socket],
+    hooks: Hooks | None = None,
+    lifeline: int | None = None,
 ) -> int:
-    """Run workers until a signal ends them. Returns the exit status; raises SettingsError or ListenError."""
+    """Run workers until a signal ends them. Returns the exit status; raises SettingsError or ListenError.
+
+    `lifeline` is the read end of a pipe whose end of file means what SIGTERM means.
+    """
     settings = sourced.settings
     manager = ServiceManager()
     hooks = hooks or Hooks()
@@ -83,7 +90,10 @@ def run_supervisor(
         for pid, status_end, control_end, generation, place, state in succession.get("workers", ()):
             worker = Worker(pid, status_end, control_end, generation, place, supervisor)
             supervisor.adopt(worker, State(state))
-        stack.enter_context(stop_signals(partial(signalled, supervisor, logs, hooks), *SIGNALS))
+        take = partial(signalled, supervisor, logs, hooks)
+        stack.enter_context(stop_signals(take, *SIGNALS))
+        if lifeline is not None:
+            stack.enter_context(watched_lifeline(lifeline, take))
         os.kill(os.getpid(), signal.SIGCHLD)  # for one that ended while nobody waited
         scheme = "https" if settings.has_tls else "http"
         announce(sourced, target, [listener_url(each, scheme) for each in listeners.values()])

@@ -21,7 +21,7 @@ from .runner import CaseResult, choose_servers, run_case
 from .schedule import Schedule
 from .servers import BY_NAME
 from .servers.server import program
-from .signals import end_on_signals
+from .signals import end_on_signals, signals_held
 
 DOCS: Final = Path("docs")
 ROUGH: Final = Path("build/benchmarks")  # one round is not for publishing
@@ -159,6 +159,15 @@ def run_comparison(arguments: argparse.Namespace, command: str) -> Run:
     )
 
 
+def publish(run: Run, directory: Path) -> None:
+    """Write the report, and what quotes it where it is that of the repository."""
+    for path in write_report(run, directory):
+        show(f"wrote {path}")
+    if directory == DOCS:
+        update_documents()
+        show(f"wrote the blocks of {', '.join(path.name for path in DOCUMENTS)}")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the comparison; 0 if every round was good, 1 if some failed or a case was skipped, 2 for a wrong usage."""
     given = sys.argv[1:] if argv is None else list(argv)
@@ -173,11 +182,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.output is None:
         print(to_markdown(run))
     else:
-        for path in write_report(run, arguments.output):
-            show(f"wrote {path}")
-        if arguments.output == DOCS:
-            update_documents()
-            show(f"wrote the blocks of {', '.join(path.name for path in DOCUMENTS)}")
+        with signals_held():  # they are published together: one alone, or half of one, would contradict the others
+            publish(run, arguments.output)
     return 0 if all(is_complete(result) for result in run.results) else 1
 
 

@@ -100,16 +100,20 @@ def draw_curves(result: CaseResult) -> Figure:
     points, headings = result.case.curves
     figure = Figure(figsize=(10, 7), layout="constrained")
     for axes, (name, heading) in zip(figure.subplots(2, 2).flat, headings.items(), strict=True):
+        shown: list[float] = []
         for number, outcome in enumerate(result.results):
             if not outcome.ranked:
                 continue
             summary = outcome.summary(result.case)
             values = [summary[f"{name}_{point}"] or math.nan for point in points]  # less than a tick of the clock
             axes.plot(points, values, marker="o", label=outcome.server, color=COLOURS[number % len(COLOURS)])
+            shown += values
         axes.set_xscale("log")
-        axes.set_yscale("log")
+        if any(value > 0 for value in shown):  # matplotlib draws no logarithmic axis without any
+            axes.set_yscale("log")
         axes.set_title(heading)
-        axes.legend(fontsize="small")
+        if shown:
+            axes.legend(fontsize="small")
     left_out = unranked(result)
     figure.suptitle(
         result.case.title + (f"\nnot ranked, so without a curve: {', '.join(left_out)}" if left_out else "")

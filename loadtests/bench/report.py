@@ -38,12 +38,12 @@ class Run:
 
 
 def write_report(run: Run, directory: Path) -> list[Path]:
-    """Write both files and the plots into `directory` and return their paths."""
+    """Write both files and the plots into `directory` and return their paths; first that with every single round."""
     directory.mkdir(parents=True, exist_ok=True)
-    charts = write_charts(list(run.results), directory / CHARTS)
     markdown, json_file = directory / MARKDOWN, directory / JSON
-    markdown.write_text(to_markdown(run, {name: str(path.relative_to(directory)) for name, path in charts.items()}))
     json_file.write_text(json.dumps(to_json(run), indent=2) + "\n")
+    charts = write_charts(list(run.results), directory / CHARTS)
+    markdown.write_text(to_markdown(run, {name: str(path.relative_to(directory)) for name, path in charts.items()}))
     return [markdown, json_file, *charts.values()]
 
 

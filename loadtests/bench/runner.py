@@ -6,8 +6,8 @@ The order of the servers is drawn anew for each round: none always comes first, 
 from __future__ import annotations
 
 import random
-import subprocess
 import tempfile
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -90,25 +90,42 @@ def run_case(
             progress(f"{case.name}: {server.name} is not installed. {server.why_missing()}".rstrip())
     present = [server for server in servers if server.name not in result.missing]
     result.results = [ServerResult(server.name) for server in present]
-    with ExitStack() as beside:
-        folder = tempfile.TemporaryDirectory(prefix="hublet-bench-", ignore_cleanup_errors=True)
-        directory = Path(beside.enter_context(folder))
-        try:
+    begun = False
+    try:
+        with ExitStack() as beside:
+            folder = tempfile.TemporaryDirectory(prefix="hublet-bench-", ignore_cleanup_errors=True)
+            directory = Path(beside.enter_context(folder))
             case.prepare(options, directory)
             beside.enter_context(case.beside(options, directory))
-        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            begun = True
+            run_rounds(result, present, options, directory, progress, schedule)
+    except Exception as error:  # whichever it is: what was measured before is not to be lost, nor the cases after it
+        if begun:
+            progress(f"{case.name}: what it needs beside the servers did not end: {error}")
+        else:
             result.skipped = f"what it needs beside the servers failed: {error}"
             progress(f"{case.name}: skipped: {result.skipped}")
-            return result
-        rounds = schedule.rounds(case)
-        for number in range(1, rounds + 1):
-            if not schedule.has_time_for_round(number):
-                progress(f"{case.name}: its share of the time is used up after {number - 1} rounds")
-                break
-            for server, outcome in drawn(list(zip(present, result.results, strict=True)), case, number, options):
-                shown = run_round(case, server, options, directory, outcome)
-                progress(f"{case.name}, round {number} of {rounds}, {server.name}: {shown}{schedule.left()}")
     return result
+
+
+def run_rounds(
+    result: CaseResult,
+    present: Sequence[Server],
+    options: Options,
+    directory: Path,
+    progress: Progress,
+    schedule: Schedule,
+) -> None:
+    """Run the rounds of a case that is prepared, and add them to `result`."""
+    case = result.case
+    rounds = schedule.rounds(case)
+    for number in range(1, rounds + 1):
+        if not schedule.has_time_for_round(number):
+            progress(f"{case.name}: its share of the time is used up after {number - 1} rounds")
+            break
+        for server, outcome in drawn(list(zip(present, result.results, strict=True)), case, number, options):
+            shown = run_round(case, server, options, directory, outcome)
+            progress(f"{case.name}, round {number} of {rounds}, {server.name}: {shown}{schedule.left()}")
 
 
 def drawn(entries: list[Entry], case: Case, number: int, options: Options) -> list[Entry]:
@@ -128,9 +145,13 @@ def run_round(case: Case, server: Server, options: Options, directory: Path, out
     """Run one round of one server, add it to `outcome`, and return a line about it."""
     try:
         sample = take_sample(case, server, options, directory)
+        shown = ", ".join(f"{column.heading} {column.form.format_map(sample)}" for column in case.columns)
     except RoundFailed as failure:
         outcome.failures.append(failure.reason)
         outcome.errors += failure.errors
         return f"failed: {failure.reason}"
+    except Exception as error:  # a mistake in a case, or a client's surprise, must not cost all that was measured
+        outcome.failures.append(f"{type(error).__name__}: {error}")
+        return f"failed: {''.join(traceback.format_exception(error)).rstrip()}"
     outcome.samples.append(sample)
-    return ", ".join(f"{column.heading} {column.form.format_map(sample)}" for column in case.columns)
+    return shown

@@ -20,7 +20,8 @@ from .report import write_report
 from .result import summarise
 from .server import TestedServer
 from .tls import check_files, check_server
-from .verdict import Verdict, explain, judge, judge_knee
+from .verdict import Verdict, explain, fail_unanswered, judge, judge_knee
+from .visits import LISTENING, OPENING
 
 NEEDED: Final = {"locust": "locust", "websocket": "websocket-client", "socketio": "python-socketio"}
 REMEDY: Final = "pip install 'hublet[loadtest]'"
@@ -96,6 +97,7 @@ def decide(options: argparse.Namespace, tested: Any, result: dict[str, Any]) -> 
     """The verdict, with its reasons."""
     if tested.knee is not None:
         verdict = judge_knee(tested.knee, tested.environment.shape_class.finished)
+        fail_unanswered(verdict, tested.knee, result["requests"], tested.samples, options.bounds)
     else:
         verdict = judge(
             *(result["total"], result["requests"], tested.samples, options.bounds),
@@ -114,11 +116,14 @@ def decide(options: argparse.Namespace, tested: Any, result: dict[str, Any]) -> 
 
 
 def check_coverage(options: argparse.Namespace, counted: Collection[Kind], verdict: Verdict) -> None:
-    """Fail a verdict that says nothing of what was asked for: a visit that nobody made, a bound of nothing."""
+    """Fail a verdict that says nothing of what was asked for: a visit that nobody made, or that heard nothing."""
     users = {kind.user for kind in counted}
+    heard = {kind.user for kind in counted if kind.method not in OPENING}
     for visit in () if options.locustfile else options.visit:
         if visit.label not in users:
             verdict.fail(f"no verdict: nobody made the visit {visit.label}: {options.users} users are too few for all")
+        elif visit.kind in LISTENING and visit.label not in heard:
+            verdict.fail(f"no verdict: the server has sent no message to {visit.label} in all the time")
     for key in options.bounds.unused(counted):
         verdict.fail(f"no verdict: there was no request that the bound for {key!r} is for")
 

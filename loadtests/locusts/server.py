@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from ..runtime.errors import HubletError
+from ..runtime.lifeline import LIFELINE_VARIABLE
 from .interrupts import Interrupts
 from .tls import speaks_tls
 
@@ -53,7 +54,13 @@ class TestedServer:
         self.log_file = folder / "server.log"
         self.statistics_file.unlink(missing_ok=True)
         # Opened here and handed down: so the port is known and nobody else can have it.
-        with socket.create_server(("127.0.0.1", 0)) as listener, self.log_file.open("wb") as log:
+        # Only this process has the write end: the server reads its end when this one is gone, even by SIGKILL.
+        reader, self._lifeline = os.pipe()
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listener,
+            self.log_file.open("wb") as log,
+            open(reader, "rb"),
+        ):
             self._port = listener.getsockname()[1]
             self._process = subprocess.Popen(
                 [
@@ -61,7 +68,8 @@ class TestedServer:
                     *("--statistics-file", str(self.statistics_file.absolute())),
                     *("--statistics-interval", str(interval), "--grace", "2", *options),
                 ],
-                pass_fds=[listener.fileno()],
+                pass_fds=[listener.fileno(), reader],
+                env={**os.environ, LIFELINE_VARIABLE: str(reader)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -113,6 +121,7 @@ class TestedServer:
             except subprocess.TimeoutExpired:
                 os.killpg(self._process.pid, signal.SIGKILL)  # with its workers
         self._process.wait()
+        os.close(self._lifeline)
 
 
 def read_objects(path: Path) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import gevent
 from locust import FastHttpUser, HttpUser, User, constant, task
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
 
 from .event_stream import EventStream, EventTooLong
 from .recorder import INTERVAL, Unanswered
@@ -154,7 +155,7 @@ class DownloadUser(PathUser):
             try:
                 while status == 200 and (data := response._response.read(self.piece)):
                     length += len(data)
-            except OSError as error:
+            except FAILURE_EXCEPTIONS as error:
                 failure = f"cut short after {length} bytes: {error}"
             if expected is not None and length != int(expected):
                 failure = f"cut short: {length} bytes of {expected}"

@@ -138,10 +138,11 @@ def within(samples: Sequence[Sample], seconds: float) -> list[Sample]:
 def judge_knee(knee: Any, finished: bool) -> Verdict:
     """The verdict of the search for the limit."""
     good, bad = knee.good, knee.bad
+    if not knee.points:
+        return Verdict(False, "no verdict: the time was up before the first stage had enough answers: allow more time")
     if good is None:
-        reason = "" if bad is None else f": {describe_point(bad)}"
-        few = "1 user" if bad is None or bad.users == 1 else f"{bad.users} users"
-        return Verdict(False, f"no good point: not even {few} held{reason}")
+        few = "1 user" if bad.users == 1 else f"{bad.users} users"
+        return Verdict(False, f"no good point: not even {few} held: {describe_point(bad)}")
     verdict = Verdict(True, f"last good point: {describe_point(good)}")
     if bad is not None:
         verdict.notes.append(f"first bad point: {describe_point(bad)}")
@@ -151,6 +152,21 @@ def judge_knee(knee: Any, finished: bool) -> Verdict:
     if not finished:
         verdict.notes.append("the time was up before the limit was known to 10 %: allow more time")
     return verdict
+
+
+def fail_unanswered(
+    verdict: Verdict, knee: Any, rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample], bounds: Bounds
+) -> None:
+    """Fail a verdict on points which were good only since users who wait make no requests, and are in no figure.
+
+    Where the last point was bad, they may have waited for that reason.
+    """
+    if not knee.points or not knee.points[-1].is_good:
+        return
+    for row in rows:
+        user = row["user"]
+        if row["unanswered"] > bounds.errors.among(keys_of_user(user)) * most_users(samples, user):
+            verdict.fail(f"no verdict: {user}: {row['unanswered']} users had no answer until the test was over")
 
 
 def describe_point(point: Any) -> str:

@@ -29,6 +29,8 @@ KINDS: Final = {
 
 # These ask once, and then hear what the server sends by itself.
 LISTENING: Final = ("events", "push")
+# The methods of what they ask: all others are messages.
+OPENING: Final = ("GET", "CONNECT")
 
 
 class Visit(NamedTuple):

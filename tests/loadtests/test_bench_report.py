@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from loadtests.bench import report
 from loadtests.bench.cases import CASES
 from loadtests.bench.cases.case import Case
 from loadtests.bench.charts import write_charts
@@ -51,6 +52,16 @@ def test_markdown_has_a_row_for_each_server() -> None:
     assert "| 1 | hublet | 1,200 | 0.50 | 1.25 | 1,000 to 1,400 |  |  | 0 | 3 |" in lines
     assert "| 2 | bjoern | 1,000 | 0.50 | 1.25 | 1,000 to 1,000 | 1.20 x |  | 0 | 3 |" in lines
     assert "| not ranked | uvicorn |  |  |  |  |  |  | 0 | 3 of 3 failed |" in lines
+
+
+def test_figures_are_kept_where_plots_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(results: list[CaseResult], directory: Path) -> dict[str, Path]:
+        raise ValueError("no font")
+
+    monkeypatch.setattr(report, "write_charts", fail)
+    with pytest.raises(ValueError, match="no font"):
+        write_report(make_run(hello_result()), tmp_path)
+    assert json.loads((tmp_path / "benchmarks.json").read_text())["cases"]["hello"]["servers"]["bjoern"]["rounds"]
 
 
 def test_a_server_that_drops_requests_is_not_ranked_however_fast() -> None:
@@ -252,3 +263,13 @@ def test_figures_side_by_side_are_named_and_so_is_what_failed(tmp_path: Path) ->
     assert all(name in words for name in ("psycopg2", "plain Python", "gevent", "hublet", "hublet, 20 at once", "µs"))
     assert "failed or not installed: redis" in words
     assert "| 1 | psycopg2 | 40.0 | 50.0 | 60.0 | 30.0 | 1.50 x | one round | 0 | 1 |" in to_markdown(make_run(result))
+
+
+@pytest.mark.parametrize("failures", [[], ["no answer"]])
+def test_curves_without_anything_above_zero_are_no_obstacle(tmp_path: Path, failures: list[str]) -> None:
+    case = next(case for case in CASES if case.name == "growth-in-flight")
+    assert case.curves is not None
+    points, headings = case.curves
+    nothing = {f"{name}_{point}": 0.0 for point in points for name in headings}
+    result = CaseResult(case, [ServerResult(name, [nothing], failures) for name in case.servers])
+    assert write_charts([result], tmp_path)[case.name].stat().st_size > 1000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -95,20 +95,56 @@ def test_a_server_that_fails_fails_alone(order: list[str]) -> None:
     assert any(line.startswith("hello, round 1 of 2, two: failed: no luck [about ") for line in lines)
 
 
+def stumble_over_two(server: Running, options: Options) -> Sample:
+    if server.name == "two":
+        raise ZeroDivisionError("division by zero")
+    return measure(server, options)
+
+
+def forget_a_figure(server: Running, options: Options) -> Sample:
+    return {"rate": 1.0} if server.name == "two" else measure(server, options)
+
+
+@pytest.mark.parametrize(
+    "broken, reason",
+    [(stumble_over_two, "ZeroDivisionError: division by zero"), (forget_a_figure, "KeyError: 'p50_ms'")],
+)
+def test_a_mistake_of_the_comparison_itself_costs_one_round_only(
+    order: list[str], broken: Callable[[Running, Options], Sample], reason: str
+) -> None:
+    result, lines = run(SERVERS, 1, measure=broken)
+    assert [(len(outcome.samples), outcome.failures) for outcome in result.results] == [
+        (1, []), (0, [reason]), (1, []),
+    ]  # fmt: skip
+    assert any("two: failed: Traceback" in line and reason in line for line in lines)
+
+
+def test_what_does_not_end_beside_the_servers_costs_no_results(order: list[str]) -> None:
+    @contextmanager
+    def endless(options: Options, directory: Path) -> Iterator[None]:
+        yield
+        raise RoundFailed("mariadbd does not end")
+
+    result, lines = run(SERVERS, 1, beside=endless)
+    assert (result.skipped, [len(outcome.samples) for outcome in result.results]) == (None, [1, 1, 1])
+    assert lines[-1] == "hello: what it needs beside the servers did not end: mariadbd does not end"
+
+
 def test_an_obstacle_skips_the_whole_case(order: list[str]) -> None:
     result, lines = run(SERVERS, 2, obstacle=lambda options: "it rains")
     assert (result.skipped, result.results, order) == ("it rains", [], [])
     assert lines == ["hello: skipped: it rains"]
 
 
-def test_what_cannot_be_started_beside_the_servers_skips_the_case(order: list[str]) -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, RoundFailed, KeyError])
+def test_what_cannot_be_started_beside_the_servers_skips_the_case(order: list[str], kind: type[Exception]) -> None:
     @contextmanager
     def broken(options: Options, directory: Path) -> Iterator[None]:
-        raise RuntimeError("mariadbd does not come up")
+        raise kind("mariadbd does not come up")
         yield
 
     result, lines = run(SERVERS, 2, beside=broken)
-    assert result.skipped == "what it needs beside the servers failed: mariadbd does not come up"
+    assert result.skipped == f"what it needs beside the servers failed: {kind('mariadbd does not come up')}"
     assert (order, lines) == ([], [f"hello: skipped: {result.skipped}"])
 
 

@@ -344,6 +344,47 @@ def test_messages_without_a_time_are_intervals(loadtest: Loadtest, tmp_path: Pat
     assert "sent in the future: `sent` is in seconds since the epoch" in done.output
 
 
+def test_who_hears_nothing_has_no_verdict(loadtest: Loadtest, tmp_path: Path) -> None:
+    path = module(
+        tmp_path,
+        "quiet",
+        "import time\n"
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [('Content-Type', 'text/event-stream')])\n"
+        "    while True:\n"
+        "        yield b': keep-alive\\n\\n'\n"
+        "        time.sleep(0.1)\n",
+    )
+    done = loadtest("quiet:app", "--visit", "events", "--users", "2", *SHORT, PYTHONPATH=path)
+    assert done.status == 1
+    assert done.output.startswith("no verdict: the server has sent no message to events=/events in all the time\n")
+    assert "of what was counted: held: " in done.output
+    assert not done.report["verdict"]["held"]
+
+
+def test_a_body_without_length_that_is_cut_short(loadtest: Loadtest, tmp_path: Path) -> None:
+    path = module(
+        tmp_path,
+        "torn",
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    yield b'x' * 1000\n"
+        "    raise RuntimeError\n",
+    )
+    done = loadtest("torn:app", "--visit", "download", "--users", "2", *SHORT, PYTHONPATH=path)
+    assert done.status == 1
+    assert done.output.startswith("did not hold: "), done.output
+    assert "GET /download failed " in done.output
+    assert "times: cut short after " in done.output
+    assert "Traceback" not in done.errors
+
+
+def test_a_knee_that_nobody_had_time_to_look_for(loadtest: Loadtest) -> None:
+    done = loadtest(TARGET, "--shape", "knee", "--users", "4", "--time", "2", "--stage", "60s")
+    assert done.status == 1
+    assert done.output.startswith("no verdict: the time was up before the first stage had enough answers: ")
+
+
 @pytest.mark.parametrize("what", ["--web", "--master"])
 def test_a_port_that_is_taken(loadtest: Loadtest, what: str) -> None:
     with socket.create_server(("", 0)) as taken:

@@ -106,6 +106,17 @@ def test_under_load(start: Start, number: int) -> None:
     assert "Traceback" not in running.errors
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_command_takes_its_server_along(start: Start, workers: int) -> None:
+    running = start(TARGET, *LONG, "--visit page --visit websocket", f"-- --workers {workers}")
+    running.wait_for("     1 s ")
+    children = descendants(running.popen.pid)
+    assert len(children) == (1 if workers == 1 else 1 + workers)
+    running.popen.kill()
+    running.popen.wait()
+    wait_until(lambda: not any(Path(f"/proc/{each}").exists() for each in children), lambda: f"{children} run on")
+
+
 def test_while_the_search_for_the_knee_goes_on(start: Start) -> None:
     running = start(TARGET, "--users 64 --shape knee --time 10m --visit page=/capacity")
     running.wait_for("     2 s ")

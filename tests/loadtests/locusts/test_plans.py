@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hublet.loadtest.bounds import Bound, Bounds
 from hublet.loadtest.plans import PARTS, SHAPES, Knee, Point, least_users, sample_interval, users_at
+from hublet.loadtest.verdict import fail_unanswered, judge_knee
 
 
 @pytest.mark.parametrize(
@@ -85,3 +87,17 @@ def test_no_good_point_at_all() -> None:
 @pytest.mark.parametrize("rate, broken, good", [(1, (), True), (1, ("a p99",), False), (0, (), False)])
 def test_a_point_is_good_with_responses_within_the_bounds(rate: float, broken: tuple[str, ...], good: bool) -> None:
     assert Point(1, rate, 0.1, 0.0, broken).is_good == good
+
+
+@pytest.mark.parametrize("last, unanswered, held", [((), 0, True), ((), 1, False), (("slow",), 1, True)])
+def test_users_who_still_wait_are_in_no_good_point(last: tuple[str, ...], unanswered: int, held: bool) -> None:
+    knee = Knee(8)
+    for broken in ((), last):
+        knee.next_users(Point(4, 40.0, 0.1, 0.0, broken))
+    verdict = judge_knee(knee, finished=True)
+    rows = [{"user": "page=/", "unanswered": unanswered}]
+    samples = [{"users": 8, "by_user": {"page=/": 8}}]
+    fail_unanswered(verdict, knee, rows, samples, Bounds(Bound(0.5, {}), Bound(0.01, {})))
+    assert verdict.held == held
+    said = f"no verdict: page=/: {unanswered} users had no answer until the test was over"
+    assert (verdict.line == said) != held
