@@ -15,6 +15,7 @@ import gevent
 import zmq
 import zmq.sugar.context
 import zmq.sugar.socket
+from gevent.monkey import get_original
 
 from loadtests.bench.libraries.ticker import measured
 
@@ -129,6 +130,38 @@ def check_one_greenlet_sends_while_another_receives() -> None:
         with gevent.Timeout(10):
             gevent.joinall([receiving, sending, answering], raise_error=True)
         assert receiving.get() == [b"x" * 100_000] * 50
+
+
+def check_no_call_takes_the_news_from_who_waits() -> None:
+    """The descriptor tells of a message once, and whichever call comes next would hear it."""
+    with pair() as (ours, theirs):
+        ours.bind("inproc://bound")
+        calls: list[Any] = [
+            lambda: ours.poll(0, zmq.POLLERR),
+            lambda: ours.connect("inproc://one"),
+            lambda: ours.disconnect("inproc://one"),
+            lambda: ours.bind("inproc://two"),
+            lambda: ours.unbind("inproc://two"),
+        ]
+        for call in calls:
+            receiving = gevent.spawn(ours.recv)
+            gevent.sleep(0.05)
+            theirs.send(b"x")
+            get_original("time", "sleep")(0.1)  # it comes, and the hub does not turn
+            call()
+            assert receiving.get(timeout=3) == b"x"
+
+
+def check_a_socket_that_another_native_thread_has_made() -> None:
+    """That thread's loop does not turn any more."""
+    with zmq.Context() as context:
+        ours = gevent.get_hub().threadpool.apply(context.socket, (zmq.PAIR,))
+        with ours, context.socket(zmq.PAIR) as theirs:
+            ours.connect(f"tcp://127.0.0.1:{theirs.bind_to_random_port('tcp://127.0.0.1')}")
+            receiving = gevent.spawn(ours.recv)
+            gevent.sleep(0.05)
+            theirs.send(b"x")
+            assert receiving.get(timeout=3) == b"x"
 
 
 def check_its_asyncio_variant_is_not_touched() -> None:
