@@ -68,6 +68,8 @@ PATCHES: Final = (
         name="os-children",
         why="os.system, os.wait, os.wait3, os.wait4 and os.waitid stop every request until a child has ended",
         replacements=(
+            wrapped("os:fork", CHILDREN + "spawning"),
+            wrapped("os:forkpty", CHILDREN + "spawning"),
             wrapped("os:posix_spawn", CHILDREN + "spawning"),
             wrapped("os:posix_spawnp", CHILDREN + "spawning"),
             wrapped("os:system", CHILDREN + "shell"),

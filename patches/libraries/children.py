@@ -49,15 +49,15 @@ def shell(original: Callable[[Any], int]) -> Callable[[Any], int]:
     return system
 
 
-def spawning(original: Callable[..., int]) -> Callable[..., int]:
-    """What takes the place of os.posix_spawn and os.posix_spawnp."""
+def spawning(original: Callable[..., Any]) -> Callable[..., Any]:
+    """What takes the place of os.fork, os.forkpty, os.posix_spawn and os.posix_spawnp."""
 
     @functools.wraps(original)
-    def posix_spawn(*args: Any, **kwargs: Any) -> int:
+    def start(*args: Any, **kwargs: Any) -> Any:
         get_hub().loop.install_sigchld()
         return original(*args, **kwargs)
 
-    return posix_spawn
+    return start
 
 
 def child_status(pid: int) -> tuple[int, int]:

@@ -20,12 +20,14 @@ SHORT_LIVED = """if True:
     def ending(start):
         def call(*args, **kwargs):
             pid = start(*args, **kwargs)
-            get_original("time", "sleep")(0.2)
+            if pid and pid != (0, -1):  # the parent
+                get_original("time", "sleep")(0.2)
             return pid
         return call
 
     subprocess._fork_exec = ending(subprocess._fork_exec)
-    gevent.os._raw_posix_spawn = ending(gevent.os._raw_posix_spawn)
+    for name in ("_raw_fork", "_raw_forkpty", "_raw_posix_spawn"):
+        setattr(gevent.os, name, ending(getattr(gevent.os, name)))
     gevent.sleep(0)  # the hub is there
     with gevent.Timeout(10):
         assert eval(sys.argv[1]) == 0
@@ -38,7 +40,14 @@ def test_os_and_subprocess(subtests: pytest.Subtests) -> None:
 
 @pytest.mark.parametrize(
     "call",
-    ["subprocess.call(['true'])", "os.system('true')", "os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0)[1]"],
+    [
+        "subprocess.call(['true'])",
+        "subprocess.call(['true'], preexec_fn=int)",
+        "os.system('true')",
+        "os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0)[1]",
+        "os.waitpid(os.fork() or os._exit(0), 0)[1]",
+        "os.waitpid(os.forkpty()[0] or os._exit(0), 0)[1]",
+    ],
 )
 def test_the_first_child_may_end_at_once(call: str) -> None:
     """Nobody has waited for a child before, so that the signal that tells of its end would be ignored."""
