@@ -6,9 +6,11 @@ that the broker refused would count as confirmed.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Final
+from typing import Any, Final, Never
 
 from amqp.exceptions import AMQPError, MessageNacked
 
@@ -16,11 +18,37 @@ from amqp.exceptions import AMQPError, MessageNacked
 OWN: Final = (AMQPError, MessageNacked, OSError)
 
 
+class Abandoned:
+    """Stands where the socket was. What uses it raises OSError, which kombu takes for recoverable."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def fileno(self) -> int:
+        """Return what closed sockets return."""
+        return -1
+
+    def gettimeout(self) -> None:
+        """There is none."""
+
+    def settimeout(self, timeout: float | None) -> None:
+        """Nothing to set."""
+
+    def close(self) -> None:
+        """It is."""
+
+    def _refuse(self, *args: Any) -> Never:
+        raise OSError(errno.EBADF, f"{os.strerror(errno.EBADF)}: closed, as a call was interrupted before its end")
+
+    read = recv = sendall = shutdown = unwrap = write = _refuse
+
+
 def abandon(transport: Any) -> None:
-    """Close a connection's socket without another word. Later calls raise what kombu takes for recoverable."""
+    """Close a connection's socket without another word. Later calls raise OSError."""
     if transport is not None and transport.sock is not None:
         transport.sock.close()
-        transport.sock = None
+        transport.sock = Abandoned()
+        transport._quick_recv = transport.sock.recv
         transport.connected = False
 
 

@@ -24,7 +24,7 @@ def draining(original: Callable[..., None]) -> Callable[..., None]:
 
 def has_something(transport: Any) -> bool:
     """Whether anything can be read of py-amqp's transport, which may have read a part of it."""
-    if transport.sock is None or transport._read_buffer:
+    if not transport.connected or transport._read_buffer:
         return True
     decrypted = getattr(transport.sock, "pending", None)
     return bool(decrypted and decrypted()) or is_ready(transport.sock.fileno(), READ)

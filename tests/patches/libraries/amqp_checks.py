@@ -234,6 +234,32 @@ def check_a_kill_inside_a_large_frame(port: int) -> None:
         assert not connection.connected
 
 
+class Stream(gevent.socket.socket):
+    """A socket with the methods of TLS."""
+
+    read = gevent.socket.socket.recv
+    write = gevent.socket.socket.send
+
+
+def check_what_was_closed_within_a_frame_says_so(port: int) -> None:
+    """Whatever is called next, with a time limit or without: kombu connects anew after an OSError."""
+    del port
+    for kind in (amqp.transport.TCPTransport, amqp.transport.SSLTransport):
+        ours, theirs = gevent.socket.socketpair()
+        connection, transport = amqp.Connection(), kind("localhost")
+        connection.transport, transport.sock, transport.connected = transport, Stream(fileno=ours.detach()), True
+        transport._quick_recv, connection.on_inbound_frame = transport.sock.recv, bool
+        theirs.sendall(b"\1\0\1\0\0\0\x10part")
+        assert_raises(gevent.Timeout, partial(time_out, connection.drain_events))
+        for timeout in (None, 0, 1):
+            assert_raises(OSError, partial(connection.drain_events, timeout=timeout))
+        if kind is amqp.transport.SSLTransport:
+            assert_raises(OSError, partial(transport.write, b"frame"))
+        assert not connection.connected
+        assert theirs.recv(1) == b""
+        connection.collect()
+
+
 def check_errors_are_the_libraries_own(port: int) -> None:
     assert_raises(ConnectionRefusedError, lambda: with_amqp(1))
     assert_raises(kombu.exceptions.OperationalError, lambda: kombu.Connection(url(1)).ensure_connection(max_retries=1))
