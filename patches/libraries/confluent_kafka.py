@@ -21,6 +21,8 @@ from .off_loading import lane_of, off_loaded
 
 #: Seconds that one call on a native thread may wait: a killed greenlet waits as long.
 SLICE: Final = 0.2
+#: What delivery reports are called where they are given.
+REPORTS: Final = ("on_delivery", "callback")
 original_producer, original_consumer = cimpl.Producer, cimpl.Consumer
 
 
@@ -46,14 +48,26 @@ class WaitingProducer(original_producer):
 
     __slots__ = ()
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*map(self._deferring, args), **self._deferring(kwargs))
+
     def produce(self, topic: str, *args: Any, **kwargs: Any) -> None:
         """Queue a message; its delivery report is called by `poll` or `flush`, in the greenlet that calls those."""
-        for name in ("on_delivery", "callback"):
-            if kwargs.get(name) is not None:
-                kwargs[name] = self._deferred(kwargs[name])
         if len(args) > 3 and args[3] is not None:
             args = (*args[:3], self._deferred(args[3]), *args[4:])
-        super().produce(topic, *args, **kwargs)
+        super().produce(topic, *args, **self._deferring(kwargs))
+
+    def produce_batch(self, topic: str, messages: Any, *args: Any, **kwargs: Any) -> int:
+        """Queue messages, as `produce` does; return how many are queued. The others have an `_error` then."""
+        passed = list(map(self._deferring, messages)) if isinstance(messages, list) else messages
+        if len(args) > 1 and args[1] is not None:
+            args = (args[0], self._deferred(args[1]), *args[2:])
+        try:
+            return int(super().produce_batch(topic, passed, *args, **self._deferring(kwargs)))
+        finally:
+            for message, each in zip(messages, passed, strict=True) if passed is not messages else ():
+                if message is not each and "_error" in each:
+                    message["_error"] = each["_error"]
 
     def poll(self, timeout: float | None = -1) -> int:
         """Wait for delivery reports, `timeout` seconds at most; return how many were called."""
@@ -82,10 +96,17 @@ class WaitingProducer(original_producer):
         while reports:
             reports.popleft()()
 
+    def _deferring(self, options: Any) -> Any:
+        """Options, a message's or the producer's, with their delivery reports called by the greenlet that waits."""
+        names = [name for name in REPORTS if options.get(name) is not None] if isinstance(options, dict) else ()
+        return {**options, **{name: self._deferred(options[name]) for name in names}} if names else options
+
     def _deferred(self, report: Callable[..., Any]) -> Callable[..., Any]:
+        reports = kept(self, "_hublet_reports")
+
         def deferred(*args: Any) -> None:
             if get_hub_if_exists() is None:
-                kept(self, "_hublet_reports").append(functools.partial(report, *args))
+                reports.append(functools.partial(report, *args))
             else:
                 report(*args)
 
@@ -149,13 +170,15 @@ def reporting(call: Callable[..., Any]) -> Callable[..., Any]:
 
 off_load(
     WaitingProducer, original_producer,
-    "abort_transaction", "commit_transaction", "init_transactions", "list_topics", "send_offsets_to_transaction",
+    "__exit__", "abort_transaction", "close", "cluster_id", "commit_transaction", "init_transactions", "list_topics",
+    "send_offsets_to_transaction",
 )  # fmt: skip
-for name in ("abort_transaction", "commit_transaction"):
+for name in ("__exit__", "abort_transaction", "close", "commit_transaction"):
     setattr(WaitingProducer, name, reporting(getattr(WaitingProducer, name)))
 off_load(
     WaitingConsumer, original_consumer,
-    "close", "commit", "committed", "get_watermark_offsets", "list_topics", "offsets_for_times", "unsubscribe",
+    "__exit__", "close", "cluster_id", "commit", "committed", "get_watermark_offsets", "list_topics",
+    "offsets_for_times", "unsubscribe",
 )  # fmt: skip
 
 

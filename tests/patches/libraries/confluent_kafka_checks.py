@@ -164,6 +164,42 @@ def check_messages_arrive() -> None:
         assert received(options, "arrivals", 50) == values
 
 
+def check_every_kind_of_report() -> None:
+    """The producer's, a batch's and a message's are called in the greenlet that waits; `with` waits for them all."""
+    with mock_cluster(latency=200) as options:
+        reports: list[Any] = []
+
+        def report(error: Any, message: Any) -> None:
+            reports.append((error, message.value(), gevent.getcurrent()))
+
+        with measured() as sending:
+            with confluent_kafka.Producer({**options, "on_delivery": report}) as producer:
+                producer.produce("reports", b"1")
+                assert producer.flush(10) == 0
+                assert producer.produce_batch("reports", [{"value": b"2"}], on_delivery=report) == 1
+                assert producer.produce_batch("reports", [{"value": b"3", "callback": report}]) == 1
+            assert len(reports) == 3
+            closed = confluent_kafka.Producer(options)
+            closed.produce("reports", b"4", on_delivery=report)
+            assert closed.close()
+        assert sending.elapsed > 0.3
+        assert sending.stall < 0.15, sending
+        assert sorted(each[1] for each in reports) == [b"1", b"2", b"3", b"4"]
+        assert {(each[0], each[2]) for each in reports} == {(None, gevent.getcurrent())}
+
+
+def check_failed_messages_of_a_batch_say_why() -> None:
+    with silent_broker() as options:
+        producer = confluent_kafka.Producer({**options, "queue.buffering.max.messages": 1})
+        messages = [{"value": b"x", "callback": print} for _ in range(2)]
+        assert producer.produce_batch("topic", messages) == 1
+        assert ["_error" in each for each in messages] == [False, True]
+        assert {each["callback"] for each in messages} == {print}
+        assert_raises(TypeError, lambda: producer.produce_batch("topic", None))
+        producer.purge()
+        producer.flush(1)
+
+
 def check_producers_flush_at_once() -> None:
     with mock_cluster(latency=200) as options:
         producers = [confluent_kafka.Producer(options) for _ in range(20)]
