@@ -116,6 +116,7 @@ class HubletWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             for watcher in (timer, pipe):
                 watcher.stop()
                 watcher.close()
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # an older gunicorn's master tells it again while it ends
         if self.aborted:
             sys.exit(1)
 

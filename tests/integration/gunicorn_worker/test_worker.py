@@ -183,6 +183,25 @@ def test_a_worker_that_is_told_to_leave_before_it_has_handlers_leaves(tmp_path: 
         assert "Traceback" not in served.log
 
 
+def test_a_worker_that_is_told_again_while_it_ends_ends_well(tmp_path: Path) -> None:
+    """gunicorn 23 tells it in each turn of its loop; the interpreter's end had taken the handler away."""
+    again = """if True:
+        import os
+        class Last:
+            def __del__(self, kill=os.kill, getpid=os.getpid): kill(getpid(), 15)
+        def post_fork(server, worker): server.last = worker.age == 1 and Last()
+    """
+    with gunicorn(tmp_path, configuration=again) as served:
+        served.until_logged("Booting worker")
+        assert served.get()[0] == 200
+        served.tell(signal.SIGHUP)
+        served.until_logged("Worker exiting")
+        served.until_logged("Booting worker", 2)
+        assert served.get()[0] == 200
+        assert served.end() == 0
+        assert "was sent" not in served.log
+
+
 def test_signals_of_the_master(tmp_path: Path) -> None:
     (tmp_path / "version").write_text("1")
     with gunicorn(tmp_path, "--access-logfile", "access", "--pid", "pid") as served:
