@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-DIRECTORY: Final = Path(__file__).resolve().parents[2] / "build" / "node"
-MODULES: Final = DIRECTORY / "node_modules"
+ROOT: Final = Path(__file__).resolve().parents[2]
+MODULES: Final = ROOT / "build" / "node" / "node_modules"
 PACKAGE: Final = "ws@^8.18"
 INSTALL_SECONDS: Final = 120
 

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from loadtests.bench import report
+from loadtests.bench.__main__ import is_good
 from loadtests.bench.cases import CASES
 from loadtests.bench.cases.case import Case
 from loadtests.bench.charts import write_charts
@@ -52,6 +53,14 @@ def test_markdown_has_a_row_for_each_server() -> None:
     assert "| 1 | hublet | 1,200 | 0.50 | 1.25 | 1,000 to 1,400 |  |  | 0 | 3 |" in lines
     assert "| 2 | bjoern | 1,000 | 0.50 | 1.25 | 1,000 to 1,000 | 1.20 x |  | 0 | 3 |" in lines
     assert "| not ranked | uvicorn |  |  |  |  |  |  | 0 | 3 of 3 failed |" in lines
+
+
+def test_what_the_others_cannot_do_is_no_failure_of_the_run() -> None:
+    others = hello_result()
+    assert is_good(others)
+    others.results[0].failures.append("no answer")
+    assert not is_good(others)
+    assert not is_good(CaseResult(HELLO, skipped="no wrk"))
 
 
 def test_figures_are_kept_where_plots_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

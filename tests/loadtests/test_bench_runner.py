@@ -162,3 +162,9 @@ def test_servers_with_threads_have_as_many_as_the_others_where_requests_wait(nam
 )
 def test_no_server_refuses_ten_thousand_connections_by_its_settings(name: str, option: str) -> None:
     assert any(option in part for part in BY_NAME[name].command)
+
+
+def test_no_command_names_a_folder_of_this_machine() -> None:
+    """The report shows the commands."""
+    here = str(Path(__file__).resolve().parents[2])
+    assert not [server.name for server in BY_NAME.values() if any(here in part for part in server.command)]

@@ -39,7 +39,8 @@ def why_no_node() -> str:
 
 
 NODE: Final[tuple[str, ...]] = (
-    "env", f"NODE_PATH={node.MODULES}", "node", "loadtests/bench/apps/websocket/node_ws.js", "$host", "$port",
+    "env", f"NODE_PATH={node.MODULES.relative_to(node.ROOT)}",
+    "node", "loadtests/bench/apps/websocket/node_ws.js", "$host", "$port",
 )  # fmt: skip
 
 WEBSOCKET_SERVERS: Final = (
