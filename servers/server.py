@@ -86,7 +86,8 @@ class WSGIServer:
 
     #: How long `stop` without a timeout waits when `spawn` bounds the requests, in seconds; pywsgi's name and default.
     stop_timeout: float = 1
-    #: Says, where other processes accept from the same sockets, how many connections are ours (see `Acceptor`).
+    #: Says, where other processes accept from the same sockets, how many connections are ours (see `Acceptor`), and
+    #: tells them how many there are: called before connections are accepted, and when some were closed.
     share: Callable[[], int | None] | None = None
     #: Whether `stop` lets connections that were used a moment ago have one more request: others serve new ones.
     patient: bool = False
@@ -289,6 +290,8 @@ class WSGIServer:
             ]
             if engine.max_connections:
                 engine.on_room = self._resume_accepting
+            if self.share is not None:
+                engine.on_fewer = self._count_again
         self._resume_accepting()
 
     def serve_connection(self, socket: Socket, address: Any = None) -> None:
@@ -425,6 +428,10 @@ class WSGIServer:
     def _resume_accepting(self) -> None:
         for acceptor in self._acceptors:
             acceptor.start()
+
+    def _count_again(self) -> None:
+        if self.share is not None:
+            self.share()
 
     def _wait_until_idle(self, engine: Engine, websockets: WebSocketContext, timeout: float) -> None:
         def is_idle() -> bool:

@@ -20,6 +20,7 @@ cdef class Engine(ExchangeContext):
     cdef public object upgrader    # called as upgrader(environ) for an Upgrade field: an Upgrade, or None
     cdef public object forwarded   # called as forwarded(environ, peer) for a proxy's fields; None leaves them alone
     cdef public object on_room     # called when there may be room again, while accepting pauses for want of it
+    cdef public object on_fewer    # called soon after connections were closed, or None
     cdef public object on_refuse   # called as on_refuse(environ, status, reason), or None
     cdef public object on_shake_failed  # called as on_shake_failed(host, port, reason), or None
     cdef readonly int max_connections
@@ -35,6 +36,7 @@ cdef class Engine(ExchangeContext):
 
     cdef public bint patient       # connections that were used a moment ago are drained without haste
     cdef bint pausing              # accepting pauses until there is room
+    cdef bint telling              # `tell_fewer` has been put off to the loop
     cdef bint admitting            # `admit` has been put off to the loop's next turn
     cdef int admit_later(self) except -1
     cdef bint must_queue(self) noexcept

@@ -11,6 +11,7 @@ class Admissible(Transport): ...
 class Engine(ExchangeContext):
     app: Callable[..., Any]
     on_room: Callable[[], object] | None
+    on_fewer: Callable[[], object] | None
     on_refuse: Callable[[dict[str, Any], int, str], object] | None
     forwarded: Callable[[dict[str, Any], str], object] | None
     on_shake_failed: Callable[[str, str, str], object] | None

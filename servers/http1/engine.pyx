@@ -80,7 +80,16 @@ cdef class Engine(ExchangeContext):
         ExchangeContext.closed_one(self)
         if self.pausing:
             self.end_pause()
+        if self.on_fewer is not None and not self.telling:
+            self.telling = True
+            self.loop.run_callback(self.tell_fewer)
         return 0
+
+    def tell_fewer(self):
+        """On the hub, once for all the connections that were closed since the last time."""
+        self.telling = False
+        if self.on_fewer is not None:
+            self.on_fewer()
 
     def admit(self):
         """On the hub: start requests that wait, as far as the limit allows, up to a batch."""

@@ -13,6 +13,7 @@ import gevent
 import pytest
 from gevent.event import Event
 from hublet.servers.acceptor import Acceptor
+from hublet.servers.server import WSGIServer
 
 from tests.conftest import GET, Launch, Process, Serving, wait_until
 from tests.servers.http1.apps import answering
@@ -66,6 +67,27 @@ def test_a_full_server_recovers_again_and_again(serve: Serving) -> None:
             client.close()
     served.until(connections=0)
     assert served.server.statistics().accepted == 120
+
+
+def test_other_processes_are_told_when_connections_close() -> None:
+    """Who accepts from the same socket leaves the next connections to whoever seems to have fewer."""
+    told: list[int] = []
+
+    def share() -> int | None:
+        told.append(server.statistics().connections)
+        return None
+
+    server = WSGIServer(("127.0.0.1", 0), answering(list), log=None)
+    server.share = share
+    server.start()
+    clients = [socket.create_connection(server.address) for _ in range(5)]
+    wait_until(lambda: server.statistics().connections == 5)
+    told.clear()
+    for client in clients:
+        client.close()
+    wait_until(lambda: told and told[-1] == 0)
+    assert len(told) <= 5
+    server.stop()
 
 
 def test_many_connections_at_once(serve: Serving) -> None:

@@ -146,7 +146,7 @@ def test_recycling_loses_no_request(tmp_path: Path) -> None:
             assert status == 200
             pids.add(body)
         served.until_logged("Autorestarting worker", 2)
-        assert len(pids) > 2
+        served.until(lambda: len(pids | {served.get()[1]}) > 2)  # on a busy machine a successor takes its time
         assert "Traceback" not in served.log
 
 
