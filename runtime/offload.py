@@ -169,8 +169,8 @@ class Offload:
         already, or, once it has ended, what was thrown at the greenlet meanwhile (GreenletExit, gevent.Timeout), and
         then its result is lost.
         """
-        hub = get_hub_if_exists()
-        if hub is None or this_thread.makes_calls or is_finalizing() or (current := getcurrent()) is hub:
+        hub = hub_to_yield_to()
+        if hub is None:
             return function(*args, **kwargs)
         unfinished = self._begun - self._ended
         if unfinished >= self._started and self._started < self.threads:
@@ -179,7 +179,7 @@ class Offload:
         elif unfinished >= self.threads + self.queue and not self._forget_dead_hubs():
             raise OffloadQueueFull(self.threads, self.queue)
         returns = self._returns.get(hub) or self._returns_of(hub)
-        call = Call(function, args, kwargs, copy_context(), returns, current)
+        call = Call(function, args, kwargs, copy_context(), returns, getcurrent())
         self._begun += 1
         returns.expect()
         self._calls.put(call)
@@ -234,10 +234,15 @@ class Offload:
         return self._started > 0
 
 
-def has_hub_to_yield_to() -> bool:
-    """Whether a wait here may yield: in a greenlet that is not the hub, on a thread that has a hub and is not ours."""
+def hub_to_yield_to() -> Hub | None:
+    """The hub that a wait here may yield to: of a greenlet that is not the hub, on a thread that is not ours."""
     hub = get_hub_if_exists()
-    return hub is not None and not is_finalizing() and getcurrent() is not hub and not this_thread.makes_calls
+    return None if hub is None or is_finalizing() or getcurrent() is hub or this_thread.makes_calls else hub
+
+
+def has_hub_to_yield_to() -> bool:
+    """Whether a wait here may yield."""
+    return hub_to_yield_to() is not None
 
 
 def to_be_seen(thrown: BaseException | None, error: BaseException) -> BaseException:

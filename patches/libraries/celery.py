@@ -7,7 +7,8 @@ from functools import wraps
 from typing import Any
 from uuid import uuid4
 
-from .yielding import READ, is_ready
+from ...runtime.io_events import READ
+from .yielding import is_ready
 
 
 def draining(original: Callable[..., None]) -> Callable[..., None]:

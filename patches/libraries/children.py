@@ -21,7 +21,8 @@ from gevent import monkey
 from gevent import os as gevent_os
 from gevent.hub import get_hub
 
-from .yielding import may_yield, retry
+from ...runtime.offload import has_hub_to_yield_to
+from .yielding import retry
 
 SHELL: Final = "/bin/sh"
 #: The standard library's own: starts programs by `vfork` where the system has it.
@@ -33,7 +34,7 @@ raw_waitpid: Final[Callable[[int, int], tuple[int, int]]] = monkey.get_original(
 
 def may_watch() -> bool:
     """Whether the loop of this hub collects children: only the main thread's does."""
-    return may_yield() and bool(get_hub().loop.default)
+    return has_hub_to_yield_to() and bool(get_hub().loop.default)
 
 
 def shell(original: Callable[[Any], int]) -> Callable[[Any], int]:

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from functools import partial, update_wrapper
 from typing import Any, Final
 
-from ...runtime.offload import Lane, offload
-from .yielding import may_yield
+from ...runtime.offload import Lane, has_hub_to_yield_to, offload
 
 CALL: Final = compile("hublet_call()", "<duckdb>", "eval")
 #: By the identity of a connection, which is not hashable by its own; an entry goes with its connection.
@@ -65,6 +64,6 @@ def called(through: Callable[..., Any], call: Callable[[], Any]) -> Any:
     caller = sys._getframe(1).f_back
     variables = {**(caller.f_locals if caller else {}), "hublet_call": call}
     global_variables = caller.f_globals if caller else {}
-    if not may_yield():
+    if not has_hub_to_yield_to():
         return eval(CALL, global_variables, variables)  # noqa: S307
     return through(eval, CALL, global_variables, variables)

@@ -7,14 +7,15 @@ import fcntl
 from collections.abc import Callable
 from typing import Any
 
-from .yielding import may_yield, retry
+from ...runtime.offload import has_hub_to_yield_to
+from .yielding import retry
 
 
 def locking(original: Callable[..., None]) -> Callable[..., None]:
     """What takes the place of both. A lock is not had in the order in which it was asked for."""
 
     def lock(fd: Any, operation: int, /, *extent: Any, **named: Any) -> None:
-        if operation & (fcntl.LOCK_NB | fcntl.LOCK_UN) or not may_yield():
+        if operation & (fcntl.LOCK_NB | fcntl.LOCK_UN) or not has_hub_to_yield_to():
             original(fd, operation, *extent, **named)
             return
 

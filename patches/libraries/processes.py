@@ -19,9 +19,10 @@ from typing import Any, Final
 from gevent import getcurrent
 from gevent._hub_local import get_hub_if_exists, set_hub, set_loop
 
-from ...runtime.offload import offload
+from ...runtime.io_events import READ, WRITE
+from ...runtime.offload import has_hub_to_yield_to, offload
 from .descriptors import close_what_is_to_be_closed
-from .yielding import READ, WRITE, may_yield, retry, wait_until_ready
+from .yielding import retry, wait_until_ready
 
 PROCESS: Final = os.getpid()
 RECURSIVE_MUTEX: Final = 0
@@ -74,7 +75,7 @@ def make_methods(self: Any) -> None:
         return True
 
     def acquire(block: bool = True, timeout: float | None = None) -> bool:
-        if not may_yield() or is_alone():
+        if not has_hub_to_yield_to() or is_alone():
             return bool(semaphore.acquire(block, timeout))
         if not block:
             return try_to_acquire()

@@ -26,14 +26,13 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.monkey import get_original
 from psycopg2 import extensions
 
+from ...runtime.io_events import READ, WRITE
 from ...runtime.offload import offload
 from .postgres_hosts import UnknownHost, connect_timeout, with_addresses
 from .psycopg2_copy import CopyingCursor
 from .psycopg2_large_objects import cooperative_large_object
 from .subclasses import cooperative
 
-READ: Final = 1
-WRITE: Final = 2
 EVENTS: Final = {extensions.POLL_READ: READ, extensions.POLL_WRITE: WRITE}
 POLL_OK: Final = extensions.POLL_OK
 #: Connection methods that take the mutex.

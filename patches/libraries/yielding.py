@@ -1,32 +1,22 @@
-"""What patches of the standard library wait with: whether anything else can run, readiness, and trying again."""
+"""What patches of the standard library wait with: readiness, and trying again."""
 
 from __future__ import annotations
 
 import select
 from collections.abc import Callable
-from sys import is_finalizing
 from typing import Any, Final, TypeVar
 
 import gevent
-from gevent import getcurrent
-from gevent._hub_local import get_hub_if_exists
 from gevent.hub import get_hub
 from gevent.monkey import get_original
 
+from ...runtime.io_events import READ, WRITE
 from ...runtime.limits import RETRY_FIRST, RETRY_LONGEST
 
 T = TypeVar("T")
 
-READ: Final = 1
-WRITE: Final = 2
 EVENTS: Final = {READ: select.POLLIN, WRITE: select.POLLOUT}
 poll: Final[Callable[[], Any]] = get_original("select", "poll")
-
-
-def may_yield() -> bool:
-    """Whether other greenlets can run while this one waits: not in the hub, nor in a thread without one."""
-    hub = get_hub_if_exists()
-    return hub is not None and not is_finalizing() and getcurrent() is not hub
 
 
 def is_ready(fd: int, event: int) -> bool:

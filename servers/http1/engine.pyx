@@ -88,8 +88,7 @@ cdef class Engine(ExchangeContext):
     def tell_fewer(self):
         """On the hub, once for all the connections that were closed since the last time."""
         self.telling = False
-        if self.on_fewer is not None:
-            self.on_fewer()
+        self.on_fewer()
 
     def admit(self):
         """On the hub: start requests that wait, as far as the limit allows, up to a batch."""
