@@ -168,7 +168,7 @@ def proxied(request: pytest.FixtureRequest, launch: Launch, tmp_path: Path) -> I
         server.kill()  # first: Apache waits for the WebSockets that go through it
         process.terminate()
         try:
-            process.wait(PATIENCE)
+            process.wait(2 * PATIENCE)  # Apache kills a child that missed its signal after 9 s
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
