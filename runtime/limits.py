@@ -81,6 +81,10 @@ RECV_SIZE: Final = 64 * KIB
 # Response head and body are joined in one buffer, for one `send`, up to this size; larger ones go out by `writev`.
 JOIN_SIZE: Final = 16 * KIB
 SENDFILE_SIZE: Final = 2 * MIB
+# For how long, and up to how many bytes, answers of one turn of the loop wait for each other (servers/turn_output.pyx):
+# a few of a framework's, or many of a small application's, and less than anybody can tell from the network's noise.
+GATHER_TIME: Final = 0.00025
+GATHER_BYTES: Final = 64 * KIB
 
 # TLS. What is encrypted before it is sent, in one `send`: four records.
 TLS_BATCH: Final = 64 * KIB

@@ -1,8 +1,9 @@
-from ..runtime.deadlines cimport DeadlineQueue, Link, Sweeper, Timed
+from ..runtime.deadlines cimport DeadlineQueue, Link, Sweeper
 from ..runtime.request_greenlet cimport greenlet
 from .out_buffer cimport OutBuffer
 from .sockets cimport GONE, MSG_MORE, MSG_NOSIGNAL, WOULD_BLOCK, iovec
 from .tls.channel cimport TlsChannel
+from .turn_output cimport TurnOutput, TurnSender
 
 cdef enum:
     READ = 1   # gevent's event masks
@@ -14,6 +15,7 @@ cdef class IoContext:
     cdef object loop
     cdef char* scratch
     cdef OutBuffer out
+    cdef TurnOutput turn
     cdef Sweeper sweeper
     cdef DeadlineQueue write_queue
     cdef DeadlineQueue linger_queue
@@ -29,7 +31,7 @@ cdef class IoContext:
     cdef int closed_one(self) except -1
 
 
-cdef class Transport(Timed):
+cdef class Transport(TurnSender):
     cdef IoContext context
     cdef Link link_all
     cdef TlsChannel tls    # what encrypts the connection, or None
@@ -58,7 +60,6 @@ cdef class Transport(Timed):
     cdef int abort(self) except -1
     cdef int close(self) except -1
     cdef Py_ssize_t receive(self, char* into, size_t size) noexcept
-    cdef Py_ssize_t transmit(self, iovec* pieces, int count, int flags) noexcept
     cdef Py_ssize_t receive_decrypted(self, char* into, size_t size) noexcept
     cdef int announce(self) except -1
     cdef void part(self) noexcept
@@ -72,6 +73,7 @@ cdef class Transport(Timed):
     cdef bint wait_readable(self, DeadlineQueue queue) except -1
     cdef int wait_writable(self) except -1
     cdef int send(self, const char* data, size_t size) except -1
+    cdef int send_in_turn(self, const char* data, size_t size) except -1
     cdef int send_pieces(self, iovec* pieces, int count, size_t volatile_pieces, int flags) except -1
     cdef int send_file(self, int source, long long offset, long long count, long long* sent) except -1
     cdef int send_file_encrypted(self, int source, long long offset, long long count, long long* sent) except -1

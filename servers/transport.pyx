@@ -29,10 +29,11 @@ from functools import partial
 from gevent import GreenletExit, get_hub
 from gevent.hub import Waiter
 
-from ..runtime.deadlines cimport DeadlineQueue, Link, Sweeper, Timed, detach_all, unlink
+from ..runtime.deadlines cimport DeadlineQueue, Link, Sweeper, detach_all, unlink
 from ..runtime.request_greenlet cimport current, greenlet, resume
 from .out_buffer cimport OutBuffer
 from .sockets cimport SHUT_WR, c_recv, c_send, c_sendmsg, c_shutdown, msghdr
+from .turn_output cimport TurnOutput, TurnSender
 
 from ..runtime import limits
 from ..runtime.errors import ClientDisconnected
@@ -76,6 +77,7 @@ cdef class IoContext:
         if self.scratch == NULL:
             raise MemoryError()
         self.out = OutBuffer()
+        self.turn = TurnOutput(self.loop, limits.GATHER_TIME, limits.GATHER_BYTES)
         self.sweeper = Sweeper(self.loop)
         self.write_queue = DeadlineQueue(self.sweeper, settings.write_timeout)
         self.linger_queue = DeadlineQueue(self.sweeper, limits.LINGER_TIMEOUT)
@@ -149,7 +151,7 @@ def do_nothing():
     """The callback of a watcher that only has to be active."""
 
 
-cdef class Transport(Timed):
+cdef class Transport(TurnSender):
     """A connected, non-blocking stream socket, owned by descriptor number."""
 
     def __cinit__(self):
@@ -290,6 +292,8 @@ cdef class Transport(Timed):
 
     cdef int end_stream(self) except -1:
         """Send no more; what was sent is complete. What the peer still sends can be received."""
+        if self.held:
+            self.context.turn.flush()
         if self.tls is not None and not self.torn:
             self.tls.end(self.fd)
         c_shutdown(self.fd, SHUT_WR)
@@ -425,6 +429,12 @@ cdef class Transport(Timed):
         piece.iov_base = <void*>data
         piece.iov_len = size
         return self.send_pieces(&piece, 1, 1, 0)
+
+    cdef int send_in_turn(self, const char* data, size_t size) except -1:
+        """Send all of `data`, the end of an answer, at once or together with what others send in this turn of the loop."""
+        if self.writer is None and not self.torn and self.context.turn.gathers():
+            return self.context.turn.put(self, data, size)
+        return self.send(data, size)
 
     cdef int send_pieces(self, iovec* pieces, int count, size_t volatile_pieces, int flags) except -1:
         """Send all of `pieces` in order, waiting as needed.
@@ -567,6 +577,8 @@ cdef class Transport(Timed):
         """Close the descriptor and let go of everything that held this object; nothing happens the second time."""
         if self.fd < 0:
             return 0
+        if self.held:
+            self.context.turn.flush()
         if self.tls is not None and not (self.gone or self.torn):
             self.tls.end(self.fd)
         self.leave()

@@ -14,6 +14,8 @@ cdef class Connection(Admissible):
     cdef HeadParser parser
     cdef Exchange exchange         # the one that runs or is queued
     cdef RequestBody unread        # what is being drained
+    cdef bytes rest                # of a response, which the hub sends when there is room, or None
+    cdef Exchange ended            # the one whose response that is, if it ended after that, or None
     cdef str remote_host
     cdef str remote_port
     cdef ScanState scan
@@ -40,6 +42,12 @@ cdef class Connection(Admissible):
     cdef int offer_upgrade(self, dict environ) except -1
     cdef int dispatch(self) except -1
     cdef int run_exchange(self) except -1
+    cdef int keep_rest(self, bytes rest) except -1
+    cdef int begin_sending(self) except -1
+    cdef int wait_for_room(self) except -1
+    cdef int send_rest(self) except -1
+    cdef int end_rest(self) except -1
+    cdef int conclude(self, Exchange exchange) except -1
     cdef int end_exchange(self, Exchange exchange) except -1
     cdef int drain(self) except -1
     cdef int ready_for_next(self) except -1

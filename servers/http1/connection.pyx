@@ -4,6 +4,7 @@
     READING     waits for a request head, or is in the middle of one
     QUEUED      has a request that waits for admission
     RUNNING     a request greenlet runs the exchange; what else arrives stays in the kernel
+    SENDING     the exchange has ended, and the hub sends the rest of its response
     DRAINING    throws away what the application left unread of the request body
     LINGERING   has sent its last response and waits for the peer to close, so that no reset destroys that response
     CLOSED
@@ -14,6 +15,7 @@ happens at the end of the greenlet, which hands control back to the hub and neve
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.string cimport memset
 
@@ -51,6 +53,7 @@ cdef enum State:
     READING
     QUEUED
     RUNNING
+    SENDING
     DRAINING
     LINGERING
     CLOSED
@@ -130,9 +133,12 @@ cdef class Connection(Admissible):
         return self.close()
 
     def on_writable(self):
-        if self.state != SHAKING:
+        if self.state != SHAKING and self.rest is None:
             return Transport.on_writable(self)
         try:
+            if self.rest is not None:
+                self.send_rest()
+                return
             self.shake()
             if self.state == SHAKING and not self.tls.has_output():
                 self.write_watcher.close()
@@ -141,7 +147,11 @@ cdef class Connection(Admissible):
             self.fail(error)
 
     cdef int close(self) except -1:
+        cdef bint sending = self.state == SENDING
         self.state = CLOSED
+        if sending:
+            self.rest = None
+            self.engine.finished_one()
         if self.exchange is not None:
             self.exchange.withdraw_offer()
         return self.release()
@@ -179,6 +189,8 @@ cdef class Connection(Admissible):
     cdef int abort(self) except -1:
         if self.state == QUEUED:
             return self.refuse(503, "the server is stopping", b"Retry-After: 1\r\n")
+        if self.state == SENDING:
+            self.engine.cut_off += 1
         return Transport.abort(self)
 
     # Events, on the hub.
@@ -203,7 +215,14 @@ cdef class Connection(Admissible):
             self.fail(error)
 
     cdef int expired(self, DeadlineQueue queue) except -1:
-        if self.state == RUNNING:
+        if self.rest is not None and queue is self.engine.write_queue:
+            if self.has_progressed():
+                queue.add(&self.link_out)
+            else:
+                self.engine.timed_out += 1
+                self.gone = True
+                self.end_rest()
+        elif self.state == RUNNING:
             self.engine.timed_out += self.wake_late(queue)
         elif queue is self.engine.head_queue:
             self.engine.timed_out += 1
@@ -227,6 +246,10 @@ cdef class Connection(Admissible):
         """Receive once, and serve the requests that are then complete."""
         cdef Engine engine = self.engine
         cdef Py_ssize_t got
+        if self.held:  # the peer need not have seen its answer to send the next request, or to end its stream
+            engine.turn.flush()
+            if self.state != READING:
+                return 0
         if self.buffered() and not self.in_head:
             return self.serve_buffered()  # complete requests wait: receiving more would only pile them up
         got = self.receive(engine.scratch, RECV_SIZE)
@@ -242,6 +265,9 @@ cdef class Connection(Admissible):
         """Serve buffered requests up to a batch; other connections have their turn before the rest."""
         cdef int served = 0
         while self.state == READING and self.buffered():
+            if self.held:
+                self.engine.turn.flush()
+                continue
             if served == PIPELINE_BATCH:
                 self.engine.later(self.read_on)
                 break
@@ -335,6 +361,7 @@ cdef class Connection(Admissible):
     cdef int dispatch(self) except -1:
         """On the hub: run the exchange until it waits or ends."""
         cdef ConnectionGreenlet fresh = ConnectionGreenlet.__new__(ConnectionGreenlet)
+        self.engine.turn.flush_if_late()
         self.state = RUNNING
         self.engine.in_flight += 1
         if self.engine.timed:
@@ -367,7 +394,7 @@ cdef class Connection(Admissible):
         return 0
 
     cdef int end_exchange(self, Exchange exchange) except -1:
-        """The response has been sent, as far as that was possible: decide what becomes of the connection."""
+        """The application has finished, and its response has been sent as far as that was possible."""
         self.exchange = None
         if exchange.is_taken():
             if self.engine.record is not None:
@@ -378,6 +405,78 @@ cdef class Connection(Admissible):
             self.record_exchange(exchange)
         if self.state == CLOSED:
             return 0
+        if self.rest is not None:
+            self.ended = exchange
+            return self.begin_sending()
+        return self.conclude(exchange)
+
+    # An answer that was sent together with others, and that the kernel has not taken whole: the hub sends the rest.
+
+    cdef int undelivered(self, bytes rest) except -1:
+        try:
+            if self.state == READING and rest is None:
+                self.close()
+            elif (self.state == READING or self.state == RUNNING) and rest is not None:
+                self.keep_rest(rest)
+        except BaseException as error:
+            self.fail(error)
+        return 0
+
+    cdef int keep_rest(self, bytes rest) except -1:
+        if self.state == READING:
+            unlink(&self.link_in)
+            self.begin_sending()
+        self.rest = rest
+        if self.write_watcher is None:
+            self.write_watcher = self.engine.loop.io(self.fd, WRITE)
+        self.write_watcher.start(self.on_writable)
+        return self.wait_for_room()
+
+    cdef int begin_sending(self) except -1:
+        """Nothing but the rest is left to do for a request, which is in flight until that has gone out."""
+        self.state = SENDING
+        self.engine.in_flight += 1
+        return 0
+
+    cdef int wait_for_room(self) except -1:
+        self.note_unsent()
+        self.engine.write_queue.add(&self.link_out)
+        return 0
+
+    cdef int send_rest(self) except -1:
+        """On the hub: there is room for the rest, or some of it."""
+        cdef iovec piece
+        cdef Py_ssize_t sent
+        piece.iov_base = PyBytes_AS_STRING(self.rest)
+        piece.iov_len = PyBytes_GET_SIZE(self.rest)
+        sent = self.transmit(&piece, 1, 0)
+        if sent == WOULD_BLOCK:
+            return 0
+        unlink(&self.link_out)
+        if sent == GONE or sent == <Py_ssize_t>piece.iov_len:
+            return self.end_rest()
+        self.rest = self.rest[sent:]
+        return self.wait_for_room()
+
+    cdef int end_rest(self) except -1:
+        """The rest has gone out, or never will."""
+        cdef Exchange exchange = self.ended
+        self.rest = None
+        self.write_watcher.close()
+        self.write_watcher = None
+        if self.state == SENDING:
+            self.state = RUNNING
+            self.ended = None
+            self.engine.finished_one()
+            if exchange is not None:
+                return self.conclude(exchange)
+            return self.close() if self.gone else self.ready_for_next()
+        return 0
+
+    # What comes after an exchange.
+
+    cdef int conclude(self, Exchange exchange) except -1:
+        """The response has gone out, as far as that was possible: decide what becomes of the connection."""
         if self.writer is not None:
             self.torn = True  # by a greenlet that the application left behind in write()
         self.dismiss()

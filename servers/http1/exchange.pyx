@@ -353,11 +353,13 @@ cdef class Exchange:
         """Send `size` bytes of body, framed, together with the head if that has not gone out; one `send` if small."""
         cdef OutBuffer out = self.context.out
         cdef iovec pieces[3]
+        cdef bint last
         self.begin_sending()
         out.size = 0
         if not self.head_sent:
             self.put_head()
-        if self.bodiless or (not self.chunked and <long long>(self.sent + size) == self.promised()):
+        last = self.bodiless or (not self.chunked and <long long>(self.sent + size) == self.promised())
+        if last:
             self.part()
         if self.chunked and size:
             append_number(out, size, 16)
@@ -367,7 +369,10 @@ cdef class Exchange:
                 out.append(data, size)
                 if self.chunked:
                     out.append(b"\r\n", 2)
-            self.transport.send(out.data, out.size)
+            if last and not self.close and self.body.is_complete() and self.transport.buffered() == 0:
+                self.transport.send_in_turn(out.data, out.size)
+            else:
+                self.transport.send(out.data, out.size)
             return self.end_sending(size)
         pieces[0].iov_base = out.data
         pieces[0].iov_len = out.size

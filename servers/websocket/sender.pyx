@@ -127,7 +127,12 @@ cdef class FrameSender(Transport):
         """Send what the kernel takes of `pieces`, and put the rest into the backlog."""
         cdef Py_ssize_t sent = 0
         cdef int index
-        cdef bint fresh = self.backlog is None
+        cdef bint fresh
+        if self.backlog is None and count == 1 and self.context.turn.gathers():
+            return self.context.turn.put(self, <const char*>pieces.iov_base, pieces.iov_len)
+        if self.held:
+            self.context.turn.flush()
+        fresh = self.backlog is None
         if fresh:
             sent = self.transmit(pieces, count, 0)
             if sent < 0:
@@ -146,8 +151,21 @@ cdef class FrameSender(Transport):
             self.wait_to_flush()
         return 0
 
+    cdef int undelivered(self, bytes rest) except -1:
+        try:
+            if rest is None:
+                self.lost()
+            elif self.state != CLOSED:
+                self.put_off(rest)
+                self.wait_to_flush()
+        except BaseException as error:
+            self.crash(error)
+        return 0
+
     cdef bint put_shared(self, bytes frame) except *:
         """Put a frame that goes to many behind the backlog, to be flushed soon; False when too much is there already."""
+        if self.held:
+            self.context.turn.flush()
         if self.backlog_bytes and self.backlog_bytes + PyBytes_GET_SIZE(frame) > self.flusher.limit:
             return False
         if self.backlog is None:

@@ -511,6 +511,8 @@ cdef class Session(FrameSender):
         self.use(self.buffered())
         self.paused = False
         self.start_reading()
+        if self.held:
+            self.context.turn.flush()
         if self.backlog is None:
             self.close_stream()
         else:
