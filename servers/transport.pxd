@@ -70,6 +70,7 @@ cdef class Transport(TurnSender):
     cdef void use(self, size_t size) noexcept
     cdef int start_reading(self) except -1
     cdef int stop_reading(self) except -1
+    cdef int watch_for_room(self) except -1
     cdef bint wait_readable(self, DeadlineQueue queue) except -1
     cdef int wait_writable(self) except -1
     cdef int send(self, const char* data, size_t size) except -1

@@ -379,6 +379,15 @@ cdef class Transport(TurnSender):
             unlink(&self.link_out)
             resume(writer)
 
+    cdef int watch_for_room(self) except -1:
+        """Have `on_writable` called when the kernel takes more, and `expired` if it does not in time."""
+        if self.write_watcher is None:
+            self.write_watcher = self.context.loop.io(self.fd, WRITE)
+        self.write_watcher.start(self.on_writable)
+        self.note_unsent()
+        self.context.write_queue.add(&self.link_out)
+        return 0
+
     # From a greenlet, waiting.
 
     cdef bint wait_readable(self, DeadlineQueue queue) except -1:
@@ -402,14 +411,10 @@ cdef class Transport(TurnSender):
     cdef int wait_writable(self) except -1:
         """Wait until the kernel takes more; ClientDisconnected when the peer takes nothing for too long."""
         cdef greenlet waiting = current()
-        if self.write_watcher is None:
-            self.write_watcher = self.context.loop.io(self.fd, WRITE)
         self.late_out = False
         self.moved = 0
-        self.note_unsent()
+        self.watch_for_room()
         self.writer = waiting
-        self.write_watcher.start(self.on_writable)
-        self.context.write_queue.add(&self.link_out)
         try:
             self.context.hub.switch()
         finally:
@@ -432,8 +437,8 @@ cdef class Transport(TurnSender):
 
     cdef int send_in_turn(self, const char* data, size_t size) except -1:
         """Send all of `data`, the end of an answer, at once or together with what others send in this turn of the loop."""
-        if self.writer is None and not self.torn and self.context.turn.gathers():
-            return self.context.turn.put(self, data, size)
+        if self.writer is None and not self.torn and self.context.turn.take(self, data, size):
+            return 0
         return self.send(data, size)
 
     cdef int send_pieces(self, iovec* pieces, int count, size_t volatile_pieces, int flags) except -1:

@@ -25,8 +25,7 @@ cdef class TurnOutput:
     cdef bint due          # the hub will call `at_end`
     cdef bint sending      # `flush` is at work
 
-    cdef bint gathers(self) except *
-    cdef int put(self, TurnSender sender, const char* data, size_t size) except -1
+    cdef bint take(self, TurnSender sender, const char* data, size_t size) except *
     cdef int flush(self) except -1
     cdef int flush_if_late(self) except -1
     cdef list send_all(self)

@@ -29,14 +29,14 @@ cdef extern from *:
 
 
 cdef class TurnSender(Timed):
-    """A connection some of whose bytes may wait for the end of the turn. Before it sends others, it has those flushed."""
+    """A connection whose bytes may wait for the end of the turn; before it sends others, it has those flushed."""
 
     cdef Py_ssize_t transmit(self, iovec* pieces, int count, int flags) noexcept:
         """Send what the kernel takes of `pieces`; the number of bytes, WOULD_BLOCK, or GONE."""
         return WOULD_BLOCK
 
     cdef int undelivered(self, bytes rest) except -1:
-        """The kernel has not taken `rest` of what waited, which must be sent before anything else; None if it never will."""
+        """The kernel has not taken `rest` of what waited, which must be sent next; None: it never will. Raises nothing."""
         raise NotImplementedError
 
 
@@ -56,19 +56,21 @@ cdef class TurnOutput:
         self.senders = []
         self.pid = getpid()
 
-    cdef bint gathers(self) except *:
-        """Whether what is ready now is to be `put` here rather than sent."""
+    cdef bint take(self, TurnSender sender, const char* data, size_t size) except *:
+        """Take the `size` bytes at `data` that `sender` has ready now, if they are to wait; False if not: send them."""
         cdef double now = precise_now()
         cdef bint quick = now - self.last < self.time
+        cdef bint pending
         self.last = now
-        return not self.sending and (bool(self.senders) or (quick and <int>self.loop.pendingcnt > 0))
-
-    cdef int put(self, TurnSender sender, const char* data, size_t size) except -1:
-        """Have the `size` bytes at `data`, which are copied, sent by `sender` together with others."""
+        if self.sending or not (quick or self.senders):
+            return False
+        pending = <int>self.loop.pendingcnt > 0
+        if not (pending or self.senders):
+            return False
         if sender.held and self.senders[-1] is not sender:
             self.flush()
         if not self.senders:
-            self.since = self.last
+            self.since = now
             if not self.due:
                 self.loop.run_callback(self.callback)
                 self.due = True
@@ -76,9 +78,9 @@ cdef class TurnOutput:
         if not sender.held:
             self.senders.append(sender)
         sender.held += size
-        if self.out.size >= self.limit or self.last - self.since >= self.time or <int>self.loop.pendingcnt == 0:
+        if not pending or self.out.size >= self.limit or now - self.since >= self.time:
             self.flush()
-        return 0
+        return True
 
     def at_end(self):
         """On the hub, before it looks for events again."""

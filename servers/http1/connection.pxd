@@ -44,7 +44,6 @@ cdef class Connection(Admissible):
     cdef int run_exchange(self) except -1
     cdef int keep_rest(self, bytes rest) except -1
     cdef int begin_sending(self) except -1
-    cdef int wait_for_room(self) except -1
     cdef int send_rest(self) except -1
     cdef int end_rest(self) except -1
     cdef int conclude(self, Exchange exchange) except -1

@@ -427,20 +427,12 @@ cdef class Connection(Admissible):
             unlink(&self.link_in)
             self.begin_sending()
         self.rest = rest
-        if self.write_watcher is None:
-            self.write_watcher = self.engine.loop.io(self.fd, WRITE)
-        self.write_watcher.start(self.on_writable)
-        return self.wait_for_room()
+        return self.watch_for_room()
 
     cdef int begin_sending(self) except -1:
         """Nothing but the rest is left to do for a request, which is in flight until that has gone out."""
         self.state = SENDING
         self.engine.in_flight += 1
-        return 0
-
-    cdef int wait_for_room(self) except -1:
-        self.note_unsent()
-        self.engine.write_queue.add(&self.link_out)
         return 0
 
     cdef int send_rest(self) except -1:
@@ -456,7 +448,7 @@ cdef class Connection(Admissible):
         if sent == GONE or sent == <Py_ssize_t>piece.iov_len:
             return self.end_rest()
         self.rest = self.rest[sent:]
-        return self.wait_for_room()
+        return self.watch_for_room()
 
     cdef int end_rest(self) except -1:
         """The rest has gone out, or never will."""

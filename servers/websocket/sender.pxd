@@ -34,7 +34,6 @@ cdef class FrameSender(Transport):
     cdef int put(self, iovec* pieces, int count) except -1
     cdef bint put_shared(self, bytes frame) except *
     cdef int put_off(self, bytes data) except -1
-    cdef int wait_to_flush(self) except -1
     cdef int flush(self) except -1
     cdef bint has_room(self) noexcept
     cdef int drop_sent(self, size_t size) except -1

@@ -14,7 +14,7 @@ from collections import deque
 from ...runtime.deadlines cimport unlink
 from ...runtime.request_greenlet cimport current, greenlet
 from ..out_buffer cimport OutBuffer
-from ..transport cimport WOULD_BLOCK, WRITE, IoContext, Transport, iovec
+from ..transport cimport WOULD_BLOCK, IoContext, Transport, iovec
 from .frames cimport FIN, MAX_HEADER, OP_PONG, put_frame_header
 
 from ...runtime import limits
@@ -128,8 +128,9 @@ cdef class FrameSender(Transport):
         cdef Py_ssize_t sent = 0
         cdef int index
         cdef bint fresh
-        if self.backlog is None and count == 1 and self.context.turn.gathers():
-            return self.context.turn.put(self, <const char*>pieces.iov_base, pieces.iov_len)
+        if self.backlog is None and count == 1:
+            if self.context.turn.take(self, <const char*>pieces.iov_base, pieces.iov_len):
+                return 0
         if self.held:
             self.context.turn.flush()
         fresh = self.backlog is None
@@ -148,7 +149,7 @@ cdef class FrameSender(Transport):
             )
             sent = 0
         if fresh and self.backlog is not None:
-            self.wait_to_flush()
+            self.watch_for_room()
         return 0
 
     cdef int undelivered(self, bytes rest) except -1:
@@ -157,7 +158,7 @@ cdef class FrameSender(Transport):
                 self.lost()
             elif self.state != CLOSED:
                 self.put_off(rest)
-                self.wait_to_flush()
+                self.watch_for_room()
         except BaseException as error:
             self.crash(error)
         return 0
@@ -180,15 +181,6 @@ cdef class FrameSender(Transport):
         else:
             self.backlog.append(data)
         self.backlog_bytes += PyBytes_GET_SIZE(data)
-        return 0
-
-    cdef int wait_to_flush(self) except -1:
-        """The kernel takes no more: have the backlog flushed when it does, and the connection lost if it never does."""
-        if self.write_watcher is None:
-            self.write_watcher = self.context.loop.io(self.fd, WRITE)
-        self.write_watcher.start(self.on_writable)
-        self.note_unsent()
-        self.context.write_queue.add(&self.link_out)
         return 0
 
     def on_writable(self):
@@ -222,7 +214,7 @@ cdef class FrameSender(Transport):
                 sent = 0
             self.drop_sent(sent)
         if self.backlog is not None:
-            self.wait_to_flush()
+            self.watch_for_room()
         else:
             if self.write_watcher is not None:
                 self.write_watcher.stop()
