@@ -36,7 +36,7 @@ cdef class TurnSender(Timed):
         return WOULD_BLOCK
 
     cdef int undelivered(self, bytes rest) except -1:
-        """The kernel has not taken `rest` of what waited, which must be sent next; None: it never will. Raises nothing."""
+        """The kernel has not taken `rest`, which must be sent next; None if it never will be. Raises nothing."""
         raise NotImplementedError
 
 
