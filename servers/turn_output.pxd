@@ -21,7 +21,7 @@ cdef class TurnOutput:
     cdef size_t limit      # how many bytes wait at the most
     cdef double since      # when the first of it was put here
     cdef double last       # when something was last ready to be sent
-    cdef int pid
+    cdef int pid           # the process that it waits in
     cdef bint due          # the hub will call `at_end`
     cdef bint sending      # `flush` is at work
 

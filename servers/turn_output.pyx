@@ -54,7 +54,6 @@ cdef class TurnOutput:
         self.callback = self.at_end
         self.out = OutBuffer()
         self.senders = []
-        self.pid = getpid()
 
     cdef bint take(self, TurnSender sender, const char* data, size_t size) except *:
         """Take the `size` bytes at `data` that `sender` has ready now, if they are to wait; False if not: send them."""
@@ -68,9 +67,10 @@ cdef class TurnOutput:
         if not (pending or self.senders):
             return False
         if sender.held and self.senders[-1] is not sender:
-            self.flush()
+            return False  # the kernel may not take all of what it has here, and that would have to go out first
         if not self.senders:
             self.since = now
+            self.pid = getpid()  # a child may go on serving
             if not self.due:
                 self.loop.run_callback(self.callback)
                 self.due = True

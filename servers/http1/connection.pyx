@@ -403,6 +403,8 @@ cdef class Connection(Admissible):
         self.engine.finished_one()
         if self.engine.record is not None:
             self.record_exchange(exchange)
+        if self.held and (exchange.close or self.engine.draining):
+            self.engine.turn.flush()  # while its rest can still be kept: the connection ends now
         if self.state == CLOSED:
             return 0
         if self.rest is not None:

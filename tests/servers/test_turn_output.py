@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket as blocking_socket
 import time
@@ -305,6 +306,53 @@ def test_the_rest_of_an_answer_whose_application_has_not_ended(serve: Serving) -
     assert closed == [True, True]
 
 
+@pytest.mark.usefixtures("patient")
+def test_the_rest_of_an_answer_whose_application_fails_at_once(serve: Serving) -> None:
+    """What was promised has been made by then, and the peer gets all of it."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Length", str(len(BODY)))])
+        yield BODY
+        if environ["PATH_INFO"] == "/fail":
+            raise ValueError("too late")
+
+    served = narrow(serve(app))
+    clients = [served.connect(receive_buffer=4096) for _ in range(COUNT)]
+    for client in clients:
+        client.get()
+    for client in clients:
+        client.socket._sock.sendall(b"GET /fail HTTP/1.1\r\nHost: x\r\n\r\n")
+    wait_until(lambda: served.log.count("ValueError: too late") == COUNT)
+    for client in clients:
+        assert client.response().body == BODY
+        client.expect_end()
+    served.until(connections=0, in_flight=0)
+
+
+@pytest.mark.usefixtures("patient")
+def test_the_rest_of_an_answer_that_was_begun_before_the_server_stops(serve: Serving) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Length", str(1 + len(BODY)))])
+        yield b"x"
+        environ["wsgi.input"].read()
+        yield BODY
+
+    served = narrow(serve(app))
+    clients = [served.connect(receive_buffer=4096) for _ in range(COUNT)]
+    for client in clients:
+        client.get()
+        client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
+    wait_until(lambda: not any(client.is_silent() for client in clients))
+    stopping = gevent.spawn(served.server.stop, 30)
+    wait_until(lambda: not served.server.started)
+    for client in clients:
+        client.socket._sock.sendall(b"y")
+    for client in clients:
+        assert client.response().body == b"x" + BODY
+        client.expect_end()
+    stopping.get()
+
+
 # WebSockets.
 
 
@@ -403,6 +451,34 @@ def test_a_websocket_whose_peer_leaves_before_its_message_goes_out(
         peer.client.close()
 
 
+@pytest.mark.usefixtures("patient")
+def test_messages_to_several_websockets_stay_in_order(serve: Serving) -> None:
+    """Of one message the kernel takes only part when the next one comes, and then there is room again."""
+    everybody: list[Any] = []
+    told: list[Any] = []
+    peers: list[Peer] = []
+
+    class Telling(WebSocketApplication):  # type: ignore[misc]
+        def on_open(self) -> None:
+            everybody.append(self.ws)
+
+        def on_message(self, message: Any, *args: Any) -> None:
+            if message is not None and not told:
+                told.append(message)
+                for text, to in (("a" * 15_000, 0), ("other", 1), ("b", 0)):
+                    everybody[to].send(text)
+                peers[0].client.received += peers[0].client.socket._sock.recv(1 << 16)
+
+    peers += open_peers(narrow(serve(calling(Telling))), 4096)
+    wait_until(lambda: len(everybody) == COUNT)
+    text_at_once(peers, "go")
+    wait_until(lambda: peers[0].client.received != b"")
+    assert peers[0].receive_all(2) == ["a" * 15_000, "b"]
+    assert peers[1].receive() == "other"
+    for peer in peers:
+        peer.client.close()
+
+
 # Processes.
 
 FORKING = """
@@ -421,7 +497,7 @@ FORKING = """
         global calls
         if environ["PATH_INFO"] != "/":
             calls += 1
-            if calls == 3:
+            if calls == 6:  # the last: what it had not read the child would read, too
                 child = gevent.os.fork()
                 if child == 0:
                     gevent.sleep(0.05)
@@ -449,4 +525,46 @@ def test_a_child_does_not_send_what_waits_in_its_parent(launch: Launch) -> None:
     for number, client in enumerate(clients):
         assert client.response().body == b"/%d" % number
     assert [client.get("/again").body for client in clients] == [b"/again"] * COUNT
+    assert process.errors() == ""
+
+
+FORKED = """
+    import os
+    import signal
+    from hublet.runtime import limits
+
+    limits.GATHER_TIME = 3600.0
+    import gevent
+    import gevent.os
+    from hublet.servers.server import WSGIServer
+
+    def app(environ, start_response):
+        body = b"%d" % os.getpid()
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [body]
+
+    server = WSGIServer(("127.0.0.1", 0), app, log=None)
+    server.start()
+    child = gevent.os.fork()
+    if child:
+        server.stop_accepting()
+        gevent.signal_handler(signal.SIGTERM, os.kill, child, signal.SIGTERM)
+        print(server.server_port, flush=True)
+        gevent.os.waitpid(child, 0)
+    else:
+        gevent.signal_handler(signal.SIGTERM, server.stop)
+        server.serve_forever()
+"""
+
+
+def test_a_child_that_serves_what_its_parent_has_started_sends_its_own_answers(launch: Launch) -> None:
+    process = launch(FORKED)
+    clients = [process.connect() for _ in range(COUNT)]
+    (child,) = {int(client.get().body) for client in clients}
+    os.kill(child, signal.SIGSTOP)  # so that it finds all requests at once
+    for client in clients:
+        client.send(GET)
+    os.kill(child, signal.SIGCONT)
+    assert {int(client.response().body) for client in clients} == {child}
+    process.stop()
     assert process.errors() == ""
