@@ -9,11 +9,13 @@ from typing import Any
 
 import gevent
 import pytest
+from hublet.runtime import limits
 
 from tests.conftest import GET, CutShort, Serving, wait_until
 from tests.servers.http1.apps import BIG, MIB, Tracked, answering
 from tests.servers.tls.client import TlsClient, Truncated
 from tests.servers.tls.conftest import Connect, Files, Secure
+from tests.servers.websocket.peer import narrow
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
@@ -163,6 +165,54 @@ def test_a_reader_that_stops_holds_up_nobody_else(secure: Secure, connect: Conne
     assert served.server.statistics().in_flight == 1
     assert slow.response().body == BIG
     assert slow.get("/small").status == 200
+
+
+def all_in_one_turn(clients: list[TlsClient], request: bytes) -> None:
+    """Send a request from each, which the server finds all at once."""
+    for client in clients:
+        client.tls.tls.write(request)
+        client.socket._sock.sendall(client.tls.outgoing.read())
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
+def test_answers_that_go_out_together_and_are_taken_in_part(
+    secure: Secure,
+    connect: Connect,
+    files: Files,
+    monkeypatch: pytest.MonkeyPatch,
+    version: ssl.TLSVersion,
+) -> None:
+    """Their rest has been encrypted by then; the application that fails has made what it promised."""
+    monkeypatch.setattr(limits, "GATHER_TIME", 3600.0)
+    ended = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        body = environ["PATH_INFO"].encode() * (10_000 // len(environ["PATH_INFO"]))
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        yield body
+        ended.append(environ["PATH_INFO"])
+        if environ["PATH_INFO"] == "/fail":
+            raise ValueError("too late")
+
+    context = files.trusting()
+    context.maximum_version = version
+    served = narrow(secure(app))
+    clients = [connect(served, context, receive_buffer=4096) for _ in range(6)]
+    for client in clients:
+        client.get("/first")
+    for path in ("/a", "/b", "/c", "/fail"):
+        ended.clear()
+        all_in_one_turn(clients, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        wait_until(lambda: len(ended) == 6)
+        if path != "/fail":
+            served.until(in_flight=6)  # nobody reads, and none of them can be taken whole
+        for client in clients:
+            assert client.response().body == path.encode() * (10_000 // len(path))
+    for client in clients:
+        with pytest.raises(Truncated):  # what else the application would have done is not known
+            client.expect_end()
+    served.until(connections=0, in_flight=0)
+    assert served.log.count("ValueError: too late") == 6
 
 
 # The end.
