@@ -150,7 +150,7 @@ cdef class Connection(Admissible):
         cdef bint sending = self.state == SENDING
         self.state = CLOSED
         if sending:
-            self.rest = None
+            self.rest = self.ended = None
             self.engine.finished_one()
         if self.exchange is not None:
             self.exchange.withdraw_offer()
@@ -246,7 +246,7 @@ cdef class Connection(Admissible):
         """Receive once, and serve the requests that are then complete."""
         cdef Engine engine = self.engine
         cdef Py_ssize_t got
-        if self.held:  # the peer need not have seen its answer to send the next request, or to end its stream
+        if self.held:  # by a request that was pipelined, whose answer the peer need not have seen to send the next one
             engine.turn.flush()
             if self.state != READING:
                 return 0
@@ -265,9 +265,6 @@ cdef class Connection(Admissible):
         """Serve buffered requests up to a batch; other connections have their turn before the rest."""
         cdef int served = 0
         while self.state == READING and self.buffered():
-            if self.held:
-                self.engine.turn.flush()
-                continue
             if served == PIPELINE_BATCH:
                 self.engine.later(self.read_on)
                 break

@@ -167,6 +167,8 @@ cdef class FrameSender(Transport):
         """Put a frame that goes to many behind the backlog, to be flushed soon; False when too much is there already."""
         if self.held:
             self.context.turn.flush()
+            if self.state != OPEN:
+                return False
         if self.backlog_bytes and self.backlog_bytes + PyBytes_GET_SIZE(frame) > self.flusher.limit:
             return False
         if self.backlog is None:

@@ -250,6 +250,49 @@ def test_the_rest_is_sent_when_the_peer_reads(serve: Serving) -> None:
 
 
 @pytest.mark.usefixtures("patient")
+def test_the_rests_of_many_answers(serve: Serving) -> None:
+    """They are no idle connections, and their next requests are answered after them."""
+    app = Turn()
+    served = narrow(serve(app, keepalive_timeout=0.2))
+    app.connect(served, receive_buffer=4096)
+    app.ask()
+    served.until(in_flight=COUNT)
+    idle = served.connect()
+    idle.get()
+    app.ask()
+    idle.expect_end()
+    assert served.server.statistics().in_flight == COUNT
+    for number, client in enumerate(app.clients):
+        assert [each.body for each in client.responses(2)] == [b"/%d" % number + BODY] * 2
+    served.until(in_flight=0)
+    for client in app.clients:
+        client.expect_end()
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("receive_buffer", [0, 4096])
+def test_a_request_that_comes_while_the_answer_to_the_one_before_it_waits(serve: Serving, receive_buffer: int) -> None:
+    """Those that are pipelined wait for the next turn, in which the kernel has the other one."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == "/send":
+            client.socket._sock.sendall(b"GET /chunks HTTP/1.1\r\nHost: x\r\n\r\n")
+        start_response("200 OK", [])
+        return iter([b"chunk"]) if path == "/chunks" else [BODY if path == "/long" else b""]
+
+    served = serve(app)
+    if receive_buffer:
+        narrow(served)
+    client = served.connect(receive_buffer)
+    client.get()
+    paths = [*["/"] * (limits.PIPELINE_BATCH - 1), "/send", "/long"]
+    client.send(b"".join(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode() for path in paths))
+    bodies = [each.body for each in client.responses(len(paths) + 1)]
+    assert bodies == [*[b""] * limits.PIPELINE_BATCH, BODY, b"chunk"]
+
+
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("end", [Client.close, Client.reset])
 def test_the_rest_is_dropped_when_the_peer_leaves(serve: Serving, end: Callable[[Client], None]) -> None:
     app = Turn()
@@ -308,6 +351,8 @@ def test_a_server_that_stops_waits_for_the_rest(serve: Serving, reads: bool) -> 
         app.clients[0].expect_end()
     stopping.get()
     assert served.server.statistics().connections == 0
+    assert served.server.statistics().in_flight == 0
+    assert ("with 1 requests unfinished" in served.log) is not reads
 
 
 @pytest.mark.usefixtures("patient")
@@ -462,6 +507,27 @@ def test_a_broadcast_comes_after_the_message_that_was_sent_before_it(serve: Serv
     for peer in peers:
         assert peer.receive_all(3) == ["before", "shared", "after"]
         peer.client.close()
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_broadcast_to_a_peer_that_has_left_before_its_message_went_out(serve: Serving) -> None:
+    delivered: list[int] = []
+    peers: list[Peer] = []
+
+    class Telling(Echo):
+        def on_message(self, message: Any, *args: Any) -> None:
+            if message is not None and not delivered:
+                self.ws.send("before")
+                for peer in peers:
+                    peer.client.reset()
+                delivered.append(broadcast([self.ws], "shared"))
+
+    served = serve(calling(Telling))
+    peers += open_peers(served)
+    text_at_once(peers, "a")
+    served.until(connections=0)
+    assert delivered == [0]
+    assert served.log == ""
 
 
 @pytest.mark.usefixtures("patient")
