@@ -156,6 +156,25 @@ def test_no_answer_waits_for_what_is_called_at_the_end_of_the_turn(serve: Servin
     assert answered == app.begun
 
 
+def test_no_answer_waits_for_a_request_that_computes_and_then_waits(
+    serve: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "GATHER_TIME", 0.05)
+    go_on = Event()
+
+    def compute_and_wait() -> None:
+        time.sleep(0.06)
+        go_on.wait()
+
+    app = Turn(nothing, nothing, compute_and_wait)
+    app.connect(serve(app))
+    app.ask()
+    wait_until(lambda: len(app.begun) == COUNT)
+    go_on.set()
+    app.expect()
+    assert app.answered[3] == app.begun[:2]
+
+
 def test_an_application_that_computes_has_its_answers_sent_at_once(serve: Serving) -> None:
     app = Turn(*[lambda: time.sleep(2 * limits.GATHER_TIME)] * COUNT)
     app.connect(serve(app))
@@ -286,10 +305,10 @@ def test_a_request_that_comes_while_the_answer_to_the_one_before_it_waits(serve:
         narrow(served)
     client = served.connect(receive_buffer)
     client.get()
-    paths = [*["/"] * (limits.PIPELINE_BATCH - 1), "/send", "/long"]
+    paths = [*["/"] * limits.PIPELINE_BATCH, "/send", "/long"]
     client.send(b"".join(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode() for path in paths))
     bodies = [each.body for each in client.responses(len(paths) + 1)]
-    assert bodies == [*[b""] * limits.PIPELINE_BATCH, BODY, b"chunk"]
+    assert bodies == [*[b""] * (limits.PIPELINE_BATCH + 1), BODY, b"chunk"]
 
 
 @pytest.mark.usefixtures("patient")
@@ -310,6 +329,35 @@ def test_the_rest_is_dropped_when_the_peer_takes_nothing(serve: Serving) -> None
     stall(served, app)
     served.until(in_flight=0, connections=1, timed_out=1)
     assert served.log == ""
+
+
+@pytest.mark.usefixtures("patient")
+def test_the_rests_of_many_answers_are_dropped_when_nobody_takes_them(serve: Serving) -> None:
+    app = Turn()
+    served = narrow(serve(app, write_timeout=0.5))
+    app.connect(served, receive_buffer=4096)
+    app.ask()
+    served.until(in_flight=COUNT)
+    app.ask()  # the kernel takes the first answers in the end
+    app.ask()
+    served.until(in_flight=0, connections=0, timed_out=COUNT)
+    assert served.log == ""
+
+
+@pytest.mark.usefixtures("patient")
+def test_the_rest_goes_to_a_slow_reader_whole(serve: Serving) -> None:
+    """As long as it takes some of it within the write timeout."""
+    app = Turn()
+    served = narrow(serve(app, write_timeout=0.4))
+    app.connect(served, receive_buffer=4096)
+    app.ask()
+    served.until(in_flight=COUNT)
+    slow = app.clients[0]
+    while len(slow.received) < len(BODY):
+        slow.received += slow.socket.recv(500)
+        gevent.sleep(0.05)
+    assert slow.response().body == b"/0" + BODY
+    assert slow.get().body == b"/" + BODY
 
 
 @pytest.mark.usefixtures("patient")
