@@ -178,6 +178,22 @@ def move(size: int, calls: int, fd: int, copy: int) -> None:
         assert POOL.statistics().finished - before == elsewhere
 
 
+def check_a_pipe_within_an_offloaded_call() -> None:
+    """Who writes to it is a greenlet of the thread that reads."""
+
+    def write_and_read() -> bytes:
+        reader, writer = os.pipe()
+        writing = gevent.spawn_later(0.02, os.write, writer, b"written")
+        got = os.read(reader, 10)
+        assert writing.get() == 7
+        for end in (reader, writer):
+            os.close(end)
+        gevent.sleep(0.01)  # gevent closes when its loop has turned
+        return got
+
+    assert gevent.spawn(offload, write_and_read).get(timeout=10) == b"written"
+
+
 def check_system_yields() -> None:
     assert_yields(lambda: os.system(f"sleep {SLOW}"), STARTING)
     assert os.system("exit 3") == 3 << 8
