@@ -53,7 +53,9 @@ class Supervised:
         # A hub that is blocked, in C perhaps, is ended by SIGABRT: say where it is. A handler of Python's follows.
         faulthandler.enable(STANDARD_ERROR)
         self._board = LoadBoard(ends.board)
+        self._has_left = False
         server.share = self._share
+        server.on_fewer = self._post
         server.patient = True
         os.set_blocking(ends.status, False)
         os.set_blocking(ends.control, False)
@@ -102,7 +104,7 @@ class Supervised:
                 self._life.succeed()
 
     def _leave(self) -> None:
-        self._server.share = None
+        self._has_left = True
         self._board.clear(self._ends.place)
 
     def _beat(self) -> None:
@@ -125,7 +127,8 @@ class Supervised:
         return False
 
     def _post(self) -> None:
-        self._board.post(self._ends.place, self._server.statistics().connections)
+        if not self._has_left:  # others would leave connections to one that may accept no more
+            self._board.post(self._ends.place, self._server.statistics().connections)
 
     def _share(self) -> int | None:
         self._post()

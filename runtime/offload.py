@@ -234,14 +234,23 @@ class Offload:
         return self._started > 0
 
 
-def hub_to_yield_to() -> Hub | None:
-    """The hub that a wait here may yield to: of a greenlet that is not the hub, on a thread that is not ours."""
+def may_yield() -> bool:
+    """Whether other greenlets of this thread can run while this one waits.
+
+    They can within a call on one of our threads, too, once what was called has made a hub: they may be what it waits
+    for, such as the greenlet that fills a `multiprocessing.Queue`.
+    """
     hub = get_hub_if_exists()
-    return None if hub is None or is_finalizing() or getcurrent() is hub or this_thread.makes_calls else hub
+    return hub is not None and not is_finalizing() and getcurrent() is not hub
+
+
+def hub_to_yield_to() -> Hub | None:
+    """The hub that may wait for a call on another thread: of a greenlet that is not the hub, on no thread of ours."""
+    return get_hub_if_exists() if may_yield() and not this_thread.makes_calls else None
 
 
 def has_hub_to_yield_to() -> bool:
-    """Whether a wait here may yield."""
+    """Whether a call here may be made on another thread meanwhile."""
     return hub_to_yield_to() is not None
 
 

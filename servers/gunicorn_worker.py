@@ -91,6 +91,7 @@ class HubletWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         self._stopping = Event()
         self._hurrying = Event()
         self._is_succeeded = False
+        self._draining = False
         if self.cfg.reload and self.cfg.reload_engine != "poll":
             self.cfg.set("reload_engine", "poll")  # inotify's adapter waits in C, and with it the hub
         super().init_process()
@@ -144,6 +145,7 @@ class HubletWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         )
         server.patient = True
         server.share = self.share
+        server.on_fewer = self.post
         return server
 
     def make_ssl_context(self) -> Any:
@@ -159,8 +161,7 @@ class HubletWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         self.notify()
         if self.server is not None:
             self.nr = self.server.statistics().requests
-            if self.server.share is not None:
-                self.share()
+            self.post()
         if self.nr >= self.max_requests and self.alive:
             gevent.spawn(self.log.info, "Autorestarting worker after current request.")
             self._is_succeeded = True
@@ -171,10 +172,13 @@ class HubletWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
 
     def share(self) -> int | None:
         """How many connections to accept now, once the other workers know how many there are."""
-        place = self.tmp.place
-        if self.server is not None:
-            self.board.post(place, self.server.statistics().connections)
-        return self.board.share(place)
+        self.post()
+        return self.board.share(self.tmp.place)
+
+    def post(self) -> None:
+        """Tell the other workers how many connections there are, unless this one accepts no more."""
+        if self.server is not None and not self._draining:
+            self.board.post(self.tmp.place, self.server.statistics().connections)
 
     def on_signal(self) -> None:
         """On the hub: something was written into the pipe that wakes it."""
@@ -189,7 +193,7 @@ class HubletWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
 
     def drain(self, server: WSGIServer) -> None:
         """Finish the requests in flight within `graceful_timeout`, or at once when told to hurry."""
-        server.share = None
+        self._draining = True
         self.board.clear(self.tmp.place)
         if not self.aborted:
             graceful = gevent.spawn(server.stop, self.cfg.graceful_timeout, succeeded=self._is_succeeded)

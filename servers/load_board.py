@@ -34,21 +34,27 @@ def make_board() -> int:
 
 
 class LoadBoard:
-    """The counts of all workers, by their places, in the shared memory that a descriptor stands for."""
+    """The counts of all workers, by their places, in the shared memory that a descriptor stands for.
+
+    A worker whose place is beyond the last one, PLACES - 1, is not counted and accepts whatever comes.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._counts = memoryview(mmap.mmap(descriptor, PLACES * SIZE)).cast("i")
 
     def post(self, place: int, connections: int) -> None:
         """Say how many connections the worker at a place has."""
-        self._counts[place] = connections
+        if place < PLACES:
+            self._counts[place] = connections
 
     def clear(self, place: int) -> None:
         """Say that there is no worker at a place, or that it accepts no more."""
-        self._counts[place] = NOBODY
+        self.post(place, NOBODY)
 
     def share(self, place: int) -> int | None:
         """How many connections the worker at a place may accept now; 0 if it is somebody else's turn; None if alone."""
+        if place >= PLACES:
+            return None
         counts = self._counts
         least = min((count for each, count in enumerate(counts) if count != NOBODY and each != place), default=None)
         if least is None:

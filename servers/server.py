@@ -86,9 +86,10 @@ class WSGIServer:
 
     #: How long `stop` without a timeout waits when `spawn` bounds the requests, in seconds; pywsgi's name and default.
     stop_timeout: float = 1
-    #: Says, where other processes accept from the same sockets, how many connections are ours (see `Acceptor`), and
-    #: tells them how many there are: called before connections are accepted, and when some were closed.
+    #: Says, where other processes accept from the same sockets, how many connections are ours (see `Acceptor`).
     share: Callable[[], int | None] | None = None
+    #: Called on the hub when connections were closed, once for all of a turn, until the server accepts no more.
+    on_fewer: Callable[[], object] | None = None
     #: Whether `stop` lets connections that were used a moment ago have one more request: others serve new ones.
     patient: bool = False
     #: The address family and the address of the first listening socket, which `start` completes with the real port.
@@ -290,8 +291,7 @@ class WSGIServer:
             ]
             if engine.max_connections:
                 engine.on_room = self._resume_accepting
-            if self.share is not None:
-                engine.on_fewer = self._count_again
+            engine.on_fewer = self.on_fewer
         self._resume_accepting()
 
     def serve_connection(self, socket: Socket, address: Any = None) -> None:
@@ -320,6 +320,7 @@ class WSGIServer:
         self._acceptors = []
         if self._engine is not None:
             self._engine.on_room = None
+            self._engine.on_fewer = None
 
     def serve_forever(self, stop_timeout: float | None = None) -> None:
         """Start if that has not been done, and return when the server has been stopped or closed.
@@ -428,10 +429,6 @@ class WSGIServer:
     def _resume_accepting(self) -> None:
         for acceptor in self._acceptors:
             acceptor.start()
-
-    def _count_again(self) -> None:
-        if self.share is not None:
-            self.share()
 
     def _wait_until_idle(self, engine: Engine, websockets: WebSocketContext, timeout: float) -> None:
         def is_idle() -> bool:

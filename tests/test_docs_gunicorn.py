@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_readme import HELLO, PATIENCE, free_port, running
+from loadtests.private.process import free_port
+from tests.test_readme import HELLO, PATIENCE, running
 
 TEXT = (Path(__file__).parent.parent / "docs" / "gunicorn.rst").read_text(encoding="utf-8")
 COMMANDS = [line.removeprefix("    $ ") for line in TEXT.splitlines() if line.startswith("    $ ")]

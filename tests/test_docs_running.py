@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_readme import HELLO, PATIENCE, free_port, running
+from loadtests.private.process import free_port
+from tests.test_readme import HELLO, PATIENCE, running
 
 TEXT = (Path(__file__).parent.parent / "docs" / "running.rst").read_text(encoding="utf-8")
 (UNIX,) = re.findall(r"^    (hublet app:app .*)$", TEXT, re.MULTILINE)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_readme import HELLO, PATIENCE, free_port, running
+from loadtests.private.process import free_port
+from tests.test_readme import HELLO, PATIENCE, running
 
 TEXT = (Path(__file__).parent.parent / "docs" / "tls.rst").read_text(encoding="utf-8")
 LAUNCH, MAKE = [line.removeprefix("    $ ") for line in TEXT.splitlines() if line.startswith("    $ ")]

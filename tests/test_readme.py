@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
+from loadtests.private.process import free_port
+
 README = (Path(__file__).parent.parent / "README.rst").read_text(encoding="utf-8")
 PATIENCE = 20.0
 
@@ -28,12 +30,6 @@ def code_blocks(language: str) -> list[str]:
 
 HELLO, SERVE, PYWSGI, CHAT = code_blocks("python")
 (CONSOLE,) = code_blocks("console")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
-from tests.test_readme import PATIENCE, free_port, running
+from loadtests.private.process import free_port
+from tests.test_readme import PATIENCE, running
 
 DOCS = (Path(__file__).parent.parent / "docs" / "websocket.rst").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^\.\. code-block:: (\w+)\n(?:    :caption: (\S+)\n)?\n((?:    .*\n|\n)+)", re.MULTILINE)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from pwd import getpwuid
 from string import Template
 from typing import Final
 
+from ..private.process import free_port
 from .errors import RoundFailed
 from .servers.server import HUBLET, PEERS, SEARCH_PATH, Server
 from .signals import signals_held
@@ -125,13 +125,6 @@ def template_values(app: str, directory: Path, port: int) -> dict[str, str]:
         "user": getpwuid(os.geteuid()).pw_name,
         "group": getgrgid(os.getegid()).gr_name,
     }  # fmt: skip
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return int(listener.getsockname()[1])
 
 
 def wait_until_right(process: subprocess.Popen[bytes], port: int, probe: Probe, log: Path, seconds: float) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from ..bench.errors import RoundFailed
-from ..bench.launch import ROOT, free_port, get, session_members
+from ..bench.launch import ROOT, get, session_members
+from ..private.process import free_port
 
 PATIENCE: Final = 60.0
 POLL_SECONDS: Final = 0.02

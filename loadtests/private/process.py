@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PATIENCE = 60.0  # seconds until a server must answer
 ACCOUNT = "nobody"
+PORTS = range(20_000, 32_000)  # below those that Linux gives to connections, and to who asks for any port
 
 
 def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port on which nothing listens, and that the system gives to nobody by itself before the server has it."""
+    while True:
+        port = secrets.choice(PORTS)  # not by `random`, which tests seed
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def program(name: str, package: str, *places: str) -> str:

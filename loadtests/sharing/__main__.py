@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ..bench.launch import ROOT, free_port
+from ..bench.launch import ROOT
 from ..bench.report import table
 from ..chaos.clients import HttpConnection
 from ..chaos.cluster import cluster
+from ..private.process import free_port
 from .prototype import BACKLOG, HOST
 
 WAYS: Final = ("hublet", "shared", "exclusive", "reuseport")

@@ -21,7 +21,7 @@ from gevent import monkey
 from gevent import os as gevent_os
 from gevent.hub import get_hub
 
-from ...runtime.offload import has_hub_to_yield_to
+from ...runtime.offload import may_yield
 from .yielding import retry
 
 SHELL: Final = "/bin/sh"
@@ -34,7 +34,7 @@ raw_waitpid: Final[Callable[[int, int], tuple[int, int]]] = monkey.get_original(
 
 def may_watch() -> bool:
     """Whether the loop of this hub collects children: only the main thread's does."""
-    return has_hub_to_yield_to() and bool(get_hub().loop.default)
+    return may_yield() and bool(get_hub().loop.default)
 
 
 def shell(original: Callable[[Any], int]) -> Callable[[Any], int]:

@@ -20,7 +20,7 @@ from gevent.lock import BoundedSemaphore
 
 from ...runtime.io_events import READ, WRITE
 from ...runtime.limits import OFFLOAD_FILE_PIECE
-from ...runtime.offload import has_hub_to_yield_to, offload
+from ...runtime.offload import may_yield, offload
 from .yielding import is_ready, wait_until_ready
 
 # Of a terminal, or a blocking socket, poll(2) promises less room than of a pipe.
@@ -53,7 +53,7 @@ def reading(original: Callable[[int, int], bytes]) -> Callable[[int, int], bytes
     """What takes the place of os.read."""
 
     def read(fd: int, length: int, /) -> bytes:
-        if not has_hub_to_yield_to():
+        if not may_yield():
             return original(fd, length)
         if length >= OFFLOAD_FILE_PIECE and is_file(fd):
             return offload(original, fd, length)
@@ -67,7 +67,7 @@ def reading_vector(original: Callable[..., int]) -> Callable[..., int]:
     """What takes the place of os.readv."""
 
     def readv(fd: int, buffers: Sequence[Any], /) -> int:
-        if not has_hub_to_yield_to():
+        if not may_yield():
             return original(fd, buffers)
         if sum(map(size_of, buffers)) >= OFFLOAD_FILE_PIECE and is_file(fd):
             return offload(original, fd, buffers)
@@ -81,7 +81,7 @@ def writing_to(original: Callable[[int, Any], int]) -> Callable[[int, Any], int]
     """What takes the place of os.write."""
 
     def write(fd: int, data: Any, /) -> int:
-        if not has_hub_to_yield_to():
+        if not may_yield():
             return original(fd, data)
         size = size_of(data)
         if size <= LITTLE and fd not in writing and is_ready(fd, WRITE):
@@ -113,7 +113,7 @@ def writing_vector(original: Callable[..., int]) -> Callable[..., int]:
     """What takes the place of os.writev: to a pipe goes what os.write would write of the buffers joined."""
 
     def writev(fd: int, buffers: Sequence[Any], /) -> int:
-        if not has_hub_to_yield_to():
+        if not may_yield():
             return original(fd, buffers)
         size = sum(map(size_of, buffers))
         if size <= LITTLE and fd not in writing and is_ready(fd, WRITE):
@@ -129,7 +129,7 @@ def pread_elsewhere(original: Callable[[int, int, int], bytes]) -> Callable[[int
     """What takes the place of os.pread."""
 
     def pread(fd: int, length: int, offset: int, /) -> bytes:
-        if length >= OFFLOAD_FILE_PIECE and has_hub_to_yield_to():
+        if length >= OFFLOAD_FILE_PIECE and may_yield():
             return offload(original, fd, length, offset)
         return original(fd, length, offset)
 
@@ -140,7 +140,7 @@ def pwrite_elsewhere(original: Callable[[int, Any, int], int]) -> Callable[[int,
     """What takes the place of os.pwrite."""
 
     def pwrite(fd: int, data: Any, offset: int, /) -> int:
-        if has_hub_to_yield_to() and size_of(data) >= OFFLOAD_FILE_PIECE:
+        if may_yield() and size_of(data) >= OFFLOAD_FILE_PIECE:
             return offload(original, fd, data, offset)
         return original(fd, data, offset)
 
@@ -151,7 +151,7 @@ def copy_elsewhere(original: Callable[..., int]) -> Callable[..., int]:
     """What takes the place of os.sendfile: from file to file (shutil.copy); to a socket it is a plain call."""
 
     def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int, *more: Any, **named: Any) -> int:
-        if count >= OFFLOAD_FILE_PIECE and has_hub_to_yield_to() and is_file(out_fd):
+        if count >= OFFLOAD_FILE_PIECE and may_yield() and is_file(out_fd):
             return offload(original, out_fd, in_fd, offset, count, *more, **named)
         return original(out_fd, in_fd, offset, count, *more, **named)
 
@@ -181,7 +181,7 @@ def closing_soon(original: Callable[[int], None]) -> Callable[[int], None]:
 
 def close_what_is_to_be_closed() -> None:
     """Let the loop turn until every descriptor is closed that os.close was called for."""
-    while closing and has_hub_to_yield_to():
+    while closing and may_yield():
         hub = get_hub()
         with hub.loop.idle() as turn:
             hub.wait(turn)

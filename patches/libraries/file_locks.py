@@ -7,7 +7,7 @@ import fcntl
 from collections.abc import Callable
 from typing import Any
 
-from ...runtime.offload import has_hub_to_yield_to
+from ...runtime.offload import may_yield
 from .yielding import retry
 
 
@@ -15,7 +15,7 @@ def locking(original: Callable[..., None]) -> Callable[..., None]:
     """What takes the place of both. A lock is not had in the order in which it was asked for."""
 
     def lock(fd: Any, operation: int, /, *extent: Any, **named: Any) -> None:
-        if operation & (fcntl.LOCK_NB | fcntl.LOCK_UN) or not has_hub_to_yield_to():
+        if operation & (fcntl.LOCK_NB | fcntl.LOCK_UN) or not may_yield():
             original(fd, operation, *extent, **named)
             return
 

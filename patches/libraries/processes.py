@@ -20,7 +20,7 @@ from gevent import getcurrent
 from gevent._hub_local import get_hub_if_exists, set_hub, set_loop
 
 from ...runtime.io_events import READ, WRITE
-from ...runtime.offload import has_hub_to_yield_to, offload
+from ...runtime.offload import may_yield, offload
 from .descriptors import close_what_is_to_be_closed
 from .yielding import retry, wait_until_ready
 
@@ -75,7 +75,7 @@ def make_methods(self: Any) -> None:
         return True
 
     def acquire(block: bool = True, timeout: float | None = None) -> bool:
-        if not has_hub_to_yield_to() or is_alone():
+        if not may_yield() or is_alone():
             return bool(semaphore.acquire(block, timeout))
         if not block:
             return try_to_acquire()

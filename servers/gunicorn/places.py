@@ -7,11 +7,12 @@ of an end.
 from __future__ import annotations
 
 import os
+from itertools import count
 from typing import Any
 
 from gunicorn.workers.workertmp import WorkerTmp
 
-from ..load_board import PLACES, LoadBoard, make_board
+from ..load_board import LoadBoard, make_board
 
 
 class Places:
@@ -23,7 +24,7 @@ class Places:
 
     def take(self) -> int:
         """Take the first free place."""
-        place = next(each for each in range(PLACES) if each not in self.taken)
+        place = next(each for each in count() if each not in self.taken)
         self.taken.add(place)
         return place
 

@@ -88,7 +88,8 @@ cdef class Engine(ExchangeContext):
     def tell_fewer(self):
         """On the hub, once for all the connections that were closed since the last time."""
         self.telling = False
-        self.on_fewer()
+        if self.on_fewer is not None:  # accepting may have ended meanwhile
+            self.on_fewer()
 
     def admit(self):
         """On the hub: start requests that wait, as far as the limit allows, up to a batch."""

@@ -8,6 +8,7 @@ import socket
 import time
 from pathlib import Path
 
+from loadtests.private.process import free_port
 from tests.entry.conftest import PATIENCE, Start, get
 
 
@@ -16,12 +17,6 @@ def wait_for_text(path: Path, text: str) -> None:
     while not (path.exists() and text in path.read_text()):
         assert time.monotonic() < deadline, f"no {text!r} in {path}"
         time.sleep(0.01)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def test_rotation_of_both_files(command: Start, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from gevent.queue import Queue
 from hublet import serving
 from hublet.serving import Life, describe, serve
 
+from loadtests.private.process import free_port
 from tests.entry.conftest import PATIENCE, Ask, Start, get
 
 ADDRESS = ("--bind", "127.0.0.1:0")
@@ -70,8 +71,7 @@ def is_open(port: int) -> bool:
 
 
 def test_a_quiet_log(command: Start, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        port = holder.getsockname()[1]
+    port = free_port()
     running = command("shop", "--bind", f"127.0.0.1:{port}", "--log-level", "error", "--access-log", "json")
     deadline = time.monotonic() + PATIENCE
     while not is_open(port):
@@ -227,8 +227,7 @@ def test_serve_in_a_greenlet_ends_with_it_and_leaves_nothing_open() -> None:
         start_response("200 OK", [])
         return []
 
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        port = holder.getsockname()[1]
+    port = free_port()
     with gevent.Timeout(20):
         running = gevent.spawn(serve, app, install_signals=False, bind=f"127.0.0.1:{port}", log_level="error", grace=1)
         while not answered:

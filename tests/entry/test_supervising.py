@@ -19,6 +19,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from loadtests.private.process import free_port
+
 APPLICATION = """
 import atexit, os, time
 from pathlib import Path
@@ -60,9 +62,7 @@ class Supervised:
         self.folder = folder
         (folder / "application.py").write_text(APPLICATION)
         (folder / "version").write_text("1")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         command = [sys.executable, "-m", "hublet", "application:app", "--bind", f"127.0.0.1:{self.port}"]
         self.log = folder / "log"
         with self.log.open("wb") as log:

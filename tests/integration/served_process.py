@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -23,13 +22,6 @@ def wait_until(condition: Callable[[], object], what: Callable[[], object]) -> N
     while not condition():
         assert time.monotonic() < deadline, what()
         time.sleep(0.01)
-
-
-def free_port() -> int:
-    """A port that nothing listens on at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class ServedProcess:

@@ -19,6 +19,7 @@ from pathlib import Path
 import gevent
 import pytest
 
+from loadtests.private.process import free_port
 from tests.conftest import PATIENCE, ROOT, Client, Launch, Process
 
 DEPLOY = ROOT / "deploy"
@@ -146,8 +147,7 @@ class Proxied:
 def proxied(request: pytest.FixtureRequest, launch: Launch, tmp_path: Path) -> Iterator[Proxied]:
     """Run the application and a proxy in front of it."""
     server = launch(SERVER)
-    with blocking_socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
+    port = free_port()
     tmp_path.chmod(0o755)
     command = request.param(tmp_path, port, server.port)
     output = tmp_path / "output"

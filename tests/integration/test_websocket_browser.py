@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
+from loadtests.private.process import free_port
 from tests.conftest import ROOT
 
 from .browser import Browser
-from .served_process import PATIENCE, ServedProcess, free_port, wait_until
+from .served_process import PATIENCE, ServedProcess, wait_until
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from loadtests.private.process import free_port
 from tests.test_websocket_docs import BLOCKS
 
-from .served_process import PATIENCE, ServedProcess, free_port, wait_until
+from .served_process import PATIENCE, ServedProcess, wait_until
 
 (DOCUMENTED,) = (block for language, _, block in BLOCKS if language == "nginx")
 READ_TIMEOUT = 1  # seconds, the least that nginx takes

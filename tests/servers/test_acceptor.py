@@ -6,16 +6,15 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gevent
 import pytest
 from gevent.event import Event
 from hublet.servers.acceptor import Acceptor
-from hublet.servers.server import WSGIServer
 
-from tests.conftest import GET, Launch, Process, Serving, wait_until
+from tests.conftest import GET, Launch, Process, Served, Serving, wait_until
 from tests.servers.http1.apps import answering
 
 
@@ -69,25 +68,43 @@ def test_a_full_server_recovers_again_and_again(serve: Serving) -> None:
     assert served.server.statistics().accepted == 120
 
 
-def test_other_processes_are_told_when_connections_close() -> None:
-    """Who accepts from the same socket leaves the next connections to whoever seems to have fewer."""
+def test_who_asks_is_told_when_connections_close(serve: Serving) -> None:
+    """Other processes leave the next connections to whoever seems to have fewer."""
+    served = serve(answering(list))
     told: list[int] = []
-
-    def share() -> int | None:
-        told.append(server.statistics().connections)
-        return None
-
-    server = WSGIServer(("127.0.0.1", 0), answering(list), log=None)
-    server.share = share
-    server.start()
-    clients = [socket.create_connection(server.address) for _ in range(5)]
-    wait_until(lambda: server.statistics().connections == 5)
-    told.clear()
+    tell_of(served, lambda: told.append(served.server.statistics().connections))
+    clients = [served.connect() for _ in range(5)]
+    served.until(connections=5)
+    assert told == []
     for client in clients:
         client.close()
     wait_until(lambda: told and told[-1] == 0)
     assert len(told) <= 5
-    server.stop()
+
+
+@pytest.mark.parametrize("moment", ["before", "at once"])
+def test_nobody_is_told_when_accepting_has_ended(serve: Serving, moment: str) -> None:
+    served = serve(answering(list))
+    told: list[int] = []
+    tell_of(served, lambda: told.append(1))
+    client = served.connect()
+    served.until(connections=1)
+    if moment == "before":
+        served.server.stop_accepting()
+    else:
+        assert served.server._engine is not None
+        served.server._engine.on_idle = served.server.stop_accepting  # called just before
+    client.close()
+    served.until(connections=0)
+    gevent.idle()
+    assert told == []
+
+
+def tell_of(served: Served, on_fewer: Callable[[], object]) -> None:
+    """Have this called when connections close."""
+    served.server.stop_accepting()
+    served.server.on_fewer = on_fewer
+    served.server.start_accepting()
 
 
 def test_many_connections_at_once(serve: Serving) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hublet.servers.gunicorn.places import Places
 from hublet.servers.load_board import PLACES, TOLERANCE, LoadBoard, make_board
 
 
@@ -37,6 +38,27 @@ def test_one_that_has_left_does_not_count(board: LoadBoard) -> None:
     board.post(1, 0)
     board.clear(1)
     assert board.share(0) is None
+
+
+@pytest.mark.parametrize(("place", "is_counted"), [(PLACES - 2, True), (PLACES - 1, True), (PLACES, False)])
+def test_a_worker_for_whom_there_is_no_place_accepts_whatever_comes(
+    board: LoadBoard, place: int, is_counted: bool
+) -> None:
+    board.post(0, 5)
+    board.post(place, 9)
+    assert board.share(place) == (0 if is_counted else None)
+    assert board.share(0) == (6 if is_counted else None)
+    board.clear(place)
+    assert board.share(0) is None
+
+
+def test_more_workers_of_gunicorn_than_places() -> None:
+    """The first free place is taken again."""
+    places = Places()
+    assert [places.take() for _ in range(PLACES + 2)] == list(range(PLACES + 2))
+    for place in (PLACES, 3):
+        places.free(place)
+    assert [places.take(), places.take()] == [3, PLACES]
 
 
 def test_every_process_sees_the_same_board() -> None:

@@ -16,9 +16,10 @@ from hublet.loadtest.command import main
 from hublet.loadtest.visits import load_users
 
 from loadtests.private.postgresql import postgresql
+from loadtests.private.process import free_port
 from tests.conftest import ROOT
 from tests.integration.browser import Browser
-from tests.integration.served_process import ServedProcess, free_port, wait_until
+from tests.integration.served_process import ServedProcess, wait_until
 
 from .conftest import TARGET, Loadtest, command, module
 

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from hublet.loadtest.interrupts import Interrupted, Interrupts
 
+from loadtests.private.process import free_port
 from tests.conftest import ROOT
-from tests.integration.served_process import ServedProcess, free_port, wait_until
+from tests.integration.served_process import ServedProcess, wait_until
 
 from .conftest import TARGET, command, module
 

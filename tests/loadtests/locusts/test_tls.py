@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from hublet.loadtest.tls import CertificateProblem, ClientTls, check_files, check_server, speaks_tls
 
-from tests.integration.served_process import ServedProcess, free_port
+from loadtests.private.process import free_port
+from tests.integration.served_process import ServedProcess
 from tests.servers.tls.authority import Authority
 
 from .conftest import TARGET, Loadtest

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from hublet.loadtest.workers import WorkerWatch
 
+from loadtests.private.process import free_port
 from tests.conftest import ROOT
-from tests.integration.served_process import ServedProcess, free_port
+from tests.integration.served_process import ServedProcess
 
 from .conftest import command
 

@@ -14,7 +14,7 @@ from gevent import Greenlet
 from loadtests.private.slow_proxy import slow_proxy
 
 from .celery_tasks import app, fail, wait
-from .probe import AT_ONCE, assert_raises, assert_undone, assert_yields, killed_inside
+from .probe import AT_ONCE, assert_ends_when_killed, assert_raises, assert_undone, assert_yields
 
 
 def check_tasks_run_at_once_and_return() -> None:
@@ -35,7 +35,7 @@ def check_waiting_is_ended_by_timeouts_and_kills() -> None:
     with gevent.Timeout(0.1, False):
         slow.get()
     assert slow.get(timeout=10) >= 1
-    assert killed_inside(lambda: wait.delay(1).get(), after=0.3) < 0.5
+    assert_ends_when_killed(lambda: wait.delay(1).get(), within=0.5, after=0.3)
     assert wait.delay(0).get(timeout=10) >= 1
 
 

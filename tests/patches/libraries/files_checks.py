@@ -18,9 +18,9 @@ from hublet.runtime.offload import POOL
 
 from loadtests.bench.libraries.ticker import measured
 
-from .probe import assert_raises, assert_undone, killed_inside
+from .probe import assert_ends_when_killed, assert_raises, assert_undone
 
-SLOW = 0.3
+SLOW = 0.8
 HOLD = """
 import fcntl, sys, time
 with open(sys.argv[1], "r+") as file:
@@ -57,7 +57,7 @@ def wait_for_lock(lock: Callable[..., None], kind: str) -> None:
     with tempfile.NamedTemporaryFile("r+") as file, measured() as turned:
         other = held_by_another(file.name, kind)
         assert assert_raises(OSError, partial(lock, file, fcntl.LOCK_EX | fcntl.LOCK_NB)).args[0] == 11
-        assert killed_inside(partial(lock, file, fcntl.LOCK_EX), 0.02) < 0.2
+        assert_ends_when_killed(partial(lock, file, fcntl.LOCK_EX), within=0.2, after=0.02)
         lock(file, fcntl.LOCK_EX)
         lock(file.fileno(), fcntl.LOCK_UN)
         assert other.wait() == 0

@@ -141,6 +141,16 @@ def killed_inside(operation: Callable[[], object], after: float = 0.05) -> float
     return time.perf_counter() - begun
 
 
+def assert_ends_when_killed(operation: Callable[[], object], within: float, after: float = 0.05) -> None:
+    """Assert that a greenlet killed inside an operation ends within so many seconds, in one of some attempts."""
+    seen = []
+    for _ in range(ATTEMPTS):
+        seen.append(killed_inside(operation, after))
+        if seen[-1] < within:
+            return
+    raise AssertionError(f"it ends {', '.join(f'{each:.3f}' for each in seen)} s after it was killed")
+
+
 def assert_undone(name: str, *holders: Any) -> None:
     """Assert that taking a patch back leaves what it touches as it was, and that it can be applied again."""
     patching: Any = __import__("hublet.patches.patching", fromlist=["REGISTRY"])

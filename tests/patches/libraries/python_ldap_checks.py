@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import gevent
@@ -15,7 +16,7 @@ import ldap.modlist
 from loadtests.bench.libraries.ticker import measured
 from loadtests.private.slow_proxy import slow_proxy
 
-from .probe import assert_raises, assert_undone, assert_yields, killed_inside
+from .probe import ATTEMPTS, assert_ends_when_killed, assert_raises, assert_undone, assert_yields
 
 ADMIN = ("cn=admin,dc=test", "secret")
 
@@ -83,12 +84,16 @@ def check_errors_and_time_limits(port: int) -> None:
         assert_raises(ldap.INVALID_CREDENTIALS, lambda: directory.simple_bind_s("cn=admin,dc=test", "wrong"))
         assert_raises(ldap.NO_SUCH_OBJECT, lambda: directory.search_s("dc=nowhere", ldap.SCOPE_BASE))
     with slow_proxy(port) as slow, connection(slow) as directory:
-        message = directory.simple_bind(*ADMIN)
-        assert directory.result(message, timeout=0) == (None, None)
-        with measured() as waiting:
-            assert_raises(ldap.TIMEOUT, lambda: directory.result(message, timeout=0.05))
-        assert waiting.elapsed < 0.15
-        assert directory.result(message)[0] == ldap.RES_BIND
+        for _ in range(ATTEMPTS):
+            message = directory.simple_bind(*ADMIN)
+            assert directory.result(message, timeout=0) == (None, None)
+            with measured() as waiting:
+                assert_raises(ldap.TIMEOUT, partial(directory.result, message, timeout=0.05))
+            assert directory.result(message)[0] == ldap.RES_BIND
+            if waiting.elapsed < 0.15:
+                break
+        else:
+            raise AssertionError(f"a time limit of 0.05 s passes late, in each of {ATTEMPTS} attempts; {waiting}")
     with connection(1) as directory:
         assert_raises(ldap.SERVER_DOWN, lambda: directory.simple_bind_s(*ADMIN))
 
@@ -115,7 +120,7 @@ def check_kill(port: int) -> None:
     fill(port)
     with slow_proxy(port) as slow, connection(slow) as directory:
         directory.simple_bind_s(*ADMIN)
-        assert killed_inside(lambda: directory.search_s("dc=test", ldap.SCOPE_SUBTREE)) < 0.15
+        assert_ends_when_killed(lambda: directory.search_s("dc=test", ldap.SCOPE_SUBTREE), within=0.15)
         assert directory.search_s("dc=test", ldap.SCOPE_BASE)[0][0] == "dc=test"
 
 

@@ -14,7 +14,7 @@ import pytest
 from loadtests.private.nats import nats_server
 from loadtests.private.postgresql import PostgreSQL
 
-from .probe import assert_checks, run_checks
+from .probe import ATTEMPTS, assert_checks, run_checks
 
 START = """
 import hublet
@@ -77,8 +77,7 @@ def assert_cooperative(measured: Any, given: list[Any]) -> None:
 
 
 def test_asyncio_run_in_twenty_greenlets() -> None:
-    measured = run(
-        """
+    script = """
         async def work(number):
             loop = asyncio.get_running_loop()
             assert asyncio.current_task().get_loop() is loop is asyncio.get_event_loop()
@@ -92,9 +91,14 @@ def test_asyncio_run_in_twenty_greenlets() -> None:
             return await queue.get()
         at_once(lambda number: asyncio.run(work(number)))
         """
-    )
-    assert_cooperative(measured, list(range(20)))
-    assert measured["stall"] < 0.1
+    stalls = []
+    for _ in range(ATTEMPTS):
+        measured = run(script)
+        assert_cooperative(measured, list(range(20)))
+        stalls.append(measured["stall"])
+        if stalls[-1] < 0.1:
+            return
+    raise AssertionError(f"the hub stalls for {stalls} s")
 
 
 def test_a_coroutine_that_blocks_lets_other_greenlets_run_their_loops() -> None:
