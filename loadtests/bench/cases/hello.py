@@ -95,7 +95,7 @@ FLASK: Final = Case(
     title="Flask JSON",
     method="A Flask view that answers a small object by `jsonify`; wrk, one thread, 64 keep-alive connections. Nearly "
     "all of the work is Flask's. A server that keeps the answers of one turn of its loop and sends them together, as "
-    "bjoern does, wakes wrk less often, which counts here, where both share a machine.",
+    "bjoern and hublet do, wakes wrk less often, which counts here, where both share a machine.",
     app="loadtests.bench.apps.flask_hello:app",
     probe=PROBE,
     servers=SERVERS,
