@@ -20,7 +20,7 @@ from gevent.lock import BoundedSemaphore
 
 from ...runtime.io_events import READ, WRITE
 from ...runtime.limits import OFFLOAD_FILE_PIECE
-from ...runtime.offload import may_yield, offload
+from ...runtime.offload import may_yield, offload, this_thread
 from .yielding import is_ready, wait_until_ready
 
 # Of a terminal, or a blocking socket, poll(2) promises less room than of a pipe.
@@ -168,11 +168,16 @@ def elsewhere(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def closing_soon(original: Callable[[int], None]) -> Callable[[int], None]:
-    """What takes the place of gevent's os.close, which closes when the loop has turned: have an idle loop turn."""
+    """What takes the place of gevent's os.close, which closes when the loop has turned: have an idle loop turn.
+
+    The loop of a hub that an off-loaded call has made turns only while that call waits.
+    """
 
     def close(fd: int) -> None:
         original(fd)
-        if closing and (hub := get_hub_if_exists()) is not None:
+        if closing and this_thread.makes_calls:
+            close_what_is_to_be_closed()
+        elif closing and (hub := get_hub_if_exists()) is not None:
             turn = hub.loop.idle()
             turn.start(turn.stop)
 
@@ -180,8 +185,11 @@ def closing_soon(original: Callable[[int], None]) -> Callable[[int], None]:
 
 
 def close_what_is_to_be_closed() -> None:
-    """Let the loop turn until every descriptor is closed that os.close was called for."""
-    while closing and may_yield():
+    """Let the loop turn until what os.close was called for is closed, but for what another thread's loop closes."""
+    before: set[int] = set()
+    while (left := set(closing)) and left != before and may_yield():
+        before = left
         hub = get_hub()
-        with hub.loop.idle() as turn:
-            hub.wait(turn)
+        for _ in range(2):  # the first time we may come before those that close
+            with hub.loop.idle() as turn:
+                hub.wait(turn)

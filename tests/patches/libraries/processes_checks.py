@@ -11,12 +11,13 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from concurrent.futures.thread import ThreadPoolExecutor as Threads
+from functools import partial
 from multiprocessing import connection, popen_fork, process, synchronize
 from typing import Any
 
 import gevent
 from gevent.monkey import get_original
-from hublet import patch_all
+from hublet import offload, patch_all
 
 from loadtests.bench.libraries.ticker import measured
 
@@ -120,6 +121,29 @@ def foreign_handler() -> Callable[..., None]:
 def hold(lock: Any, seconds: float) -> None:
     with lock:
         time.sleep(seconds)
+
+
+def check_a_queue_within_an_offloaded_call() -> None:
+    """A greenlet of the waiting thread fills it. What that thread closes is closed when the call ends, not never."""
+    ends: list[int] = []
+
+    def fill_and_empty() -> int:
+        queue: multiprocessing.Queue[str] = multiprocessing.Queue()
+        queue.put("x" * 100_000)
+        size = len(queue.get())
+        queue.close()
+        queue.join_thread()
+        ends.extend(os.pipe())
+        for end in ends:
+            os.close(end)
+        return size
+
+    assert gevent.spawn(offload, fill_and_empty).get(timeout=10) == 100_000
+    for end in ends:
+        assert_raises(OSError, partial(os.fstat, end))
+    child = multiprocessing.get_context("fork").Process(target=os.getpid)
+    child.start()
+    child.join()
 
 
 def check_locks_that_processes_share() -> None:
