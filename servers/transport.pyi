@@ -1,7 +1,7 @@
 from collections.abc import Callable
 
-from ..runtime.deadlines import Timed
 from .settings import Settings
+from .turn_output import TurnSender
 
 class IoContext:
     draining: bool
@@ -12,6 +12,6 @@ class IoContext:
     def drain(self) -> None: ...
     def abort_all(self) -> None: ...
 
-class Transport(Timed):
+class Transport(TurnSender):
     def on_readable(self) -> None: ...
     def on_writable(self) -> None: ...

@@ -1,0 +1,9 @@
+from typing import Any
+
+from ..runtime.deadlines import Timed
+
+class TurnSender(Timed): ...
+
+class TurnOutput:
+    def __init__(self, loop: Any, time: float, limit: int) -> None: ...
+    def at_end(self) -> None: ...
