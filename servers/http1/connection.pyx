@@ -147,11 +147,10 @@ cdef class Connection(Admissible):
             self.fail(error)
 
     cdef int close(self) except -1:
-        cdef bint sending = self.state == SENDING
-        self.state = CLOSED
-        if sending:
+        if self.state == SENDING:
             self.rest = self.ended = None
             self.engine.finished_one()
+        self.state = CLOSED
         if self.exchange is not None:
             self.exchange.withdraw_offer()
         return self.release()

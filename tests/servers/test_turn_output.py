@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket as blocking_socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -70,6 +69,20 @@ class Turn:
         for number in numbers or range(len(self.clients)):
             assert self.clients[number].response().body == b"/%d" % number + BODY
         assert all(client.is_silent() for client in self.clients)
+
+
+def connect_narrow(served: Served, count: int = COUNT) -> list[Client]:
+    """Connect clients that take few bytes at once, which have had an answer each when this returns."""
+    clients = [narrow(served).connect(receive_buffer=4096) for _ in range(count)]
+    for client in clients:
+        client.get()
+    return clients
+
+
+def send_at_once(clients: list[Client], data: bytes) -> None:
+    """Send the same from each, all in one turn of the loop."""
+    for client in clients:
+        client.socket._sock.sendall(data)
 
 
 def nothing() -> None:
@@ -138,8 +151,7 @@ def test_no_answer_waits_for_requests_that_go_on_and_compute(serve: Serving, mon
         client.get()
         client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
     served.until(in_flight=COUNT)
-    for client in clients:
-        client.socket._sock.sendall(b"x")
+    send_at_once(clients, b"x")
     assert [client.response().body for client in clients] == [BODY] * COUNT
     assert answered[3] >= 2  # the one that computes was late itself, so it may be behind them
 
@@ -186,12 +198,7 @@ def test_an_application_that_computes_has_its_answers_sent_at_once(serve: Servin
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize(("beyond", "together"), [(-1, 3), (0, 3), (1, 4)])
 def test_the_limit_of_bytes(serve: Serving, monkeypatch: pytest.MonkeyPatch, beyond: int, together: int) -> None:
-    with blocking_socket.create_connection(serve(Turn()).server.address[:2]) as client:
-        client.sendall(GET)
-        answer = client.makefile("rb")
-        gevent.sleep(0.01)
-        head = sum(len(line) for line in iter(answer.readline, b"\r\n")) + 2
-        answer.close()
+    head = len(serve(Turn()).connect().send(GET)._until(b"\r\n\r\n")) + len(b"\r\n\r\n")
     monkeypatch.setattr(limits, "GATHER_BYTES", 3 * (head + len(b"/0" + BODY)) + beyond)
     app = Turn()
     app.connect(serve(app))
@@ -361,26 +368,26 @@ def test_the_rest_goes_to_a_slow_reader_whole(serve: Serving) -> None:
 
 
 @pytest.mark.usefixtures("patient")
-def test_the_rest_of_an_answer_whose_application_fails_after_it(serve: Serving) -> None:
-    """The connection ends, but not before what was promised has been sent."""
+@pytest.mark.parametrize("waits", [True, False])
+def test_the_rest_of_an_answer_whose_application_fails_after_it(serve: Serving, waits: bool) -> None:
+    """The connection ends, but not before what was promised, and made by then, has been sent."""
     go_on = Event()
 
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         start_response("200 OK", [("Content-Length", str(len(BODY)))])
         yield BODY
         if environ["PATH_INFO"] == "/fail":
-            go_on.wait()
+            if waits:
+                go_on.wait()
             raise ValueError("too late")
 
-    served = narrow(serve(app))
-    clients = [served.connect(receive_buffer=4096) for _ in range(2)]
-    for client in clients:
-        client.get()
-    for client in clients:
-        client.socket._sock.sendall(b"GET /fail HTTP/1.1\r\nHost: x\r\n\r\n")
-    wait_until(lambda: not any(client.is_silent() for client in clients))
-    go_on.set()
-    wait_until(lambda: served.log.count("ValueError: too late") == 2)
+    served = serve(app)
+    clients = connect_narrow(served)
+    send_at_once(clients, b"GET /fail HTTP/1.1\r\nHost: x\r\n\r\n")
+    if waits:
+        wait_until(lambda: not any(client.is_silent() for client in clients))
+        go_on.set()
+    wait_until(lambda: served.log.count("ValueError: too late") == COUNT)
     for client in clients:
         assert client.response().body == BODY
         client.expect_end()
@@ -421,12 +428,8 @@ def test_the_rest_of_an_answer_whose_application_has_not_ended(serve: Serving) -
         start_response("200 OK", [("Content-Length", str(len(BODY)))])
         return Result() if environ["PATH_INFO"] == "/long" else [BODY]
 
-    served = narrow(serve(app))
-    clients = [served.connect(receive_buffer=4096) for _ in range(2)]
-    for client in clients:
-        client.get()
-    for client in clients:
-        client.socket._sock.sendall(b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
+    clients = connect_narrow(serve(app), 2)
+    send_at_once(clients, b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
     assert [each.response().body for each in clients] == [BODY, BODY]
     for client in clients:
         client.send(GET)
@@ -437,29 +440,6 @@ def test_the_rest_of_an_answer_whose_application_has_not_ended(serve: Serving) -
 
 
 @pytest.mark.usefixtures("patient")
-def test_the_rest_of_an_answer_whose_application_fails_at_once(serve: Serving) -> None:
-    """What was promised has been made by then, and the peer gets all of it."""
-
-    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        start_response("200 OK", [("Content-Length", str(len(BODY)))])
-        yield BODY
-        if environ["PATH_INFO"] == "/fail":
-            raise ValueError("too late")
-
-    served = narrow(serve(app))
-    clients = [served.connect(receive_buffer=4096) for _ in range(COUNT)]
-    for client in clients:
-        client.get()
-    for client in clients:
-        client.socket._sock.sendall(b"GET /fail HTTP/1.1\r\nHost: x\r\n\r\n")
-    wait_until(lambda: served.log.count("ValueError: too late") == COUNT)
-    for client in clients:
-        assert client.response().body == BODY
-        client.expect_end()
-    served.until(connections=0, in_flight=0)
-
-
-@pytest.mark.usefixtures("patient")
 def test_the_rest_of_an_answer_that_was_begun_before_the_server_stops(serve: Serving) -> None:
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         start_response("200 OK", [("Content-Length", str(1 + len(BODY)))])
@@ -467,16 +447,14 @@ def test_the_rest_of_an_answer_that_was_begun_before_the_server_stops(serve: Ser
         environ["wsgi.input"].read()
         yield BODY
 
-    served = narrow(serve(app))
-    clients = [served.connect(receive_buffer=4096) for _ in range(COUNT)]
+    served = serve(app)
+    clients = connect_narrow(served)
     for client in clients:
-        client.get()
         client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
     wait_until(lambda: not any(client.is_silent() for client in clients))
     stopping = gevent.spawn(served.server.stop, 30)
     wait_until(lambda: not served.server.started)
-    for client in clients:
-        client.socket._sock.sendall(b"y")
+    send_at_once(clients, b"y")
     for client in clients:
         assert client.response().body == b"x" + BODY
         client.expect_end()
@@ -504,8 +482,7 @@ def open_peers(served: Served, receive_buffer: int = 0) -> list[Peer]:
 
 def text_at_once(peers: list[Peer], text: str) -> None:
     """Send a message from each, all in one turn of the loop."""
-    for peer in peers:
-        peer.client.socket._sock.sendall(frame(TEXT, text.encode()))
+    send_at_once([peer.client for peer in peers], frame(TEXT, text.encode()))
 
 
 @pytest.mark.usefixtures("patient")
@@ -634,7 +611,6 @@ def test_messages_to_several_websockets_stay_in_order(serve: Serving) -> None:
 
 FORKING = """
     import os
-    import socket
     from hublet.runtime import limits
 
     limits.GATHER_TIME = 3600.0
